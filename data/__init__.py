@@ -1,0 +1,1 @@
+"""Animal data sets: where they are, how they are read. No data files."""

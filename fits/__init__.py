@@ -1,0 +1,1 @@
+"""Behavioural models, fitted to agents and animals by the same code."""

@@ -1,0 +1,1 @@
+"""Statistics of trial tables and recordings, one module per question."""

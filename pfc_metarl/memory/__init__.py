@@ -1,0 +1,1 @@
+"""Memories of the network, one module each."""

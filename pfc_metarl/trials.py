@@ -1,0 +1,475 @@
+"""The trial table: the choices of agents, animals and people in one layout.
+
+A trial table is an :class:`xarray.Dataset` with one flat dimension ``trial``. The
+coordinates ``subject``, ``session`` and ``trial_in_session`` say whose trial it is;
+``subject_id`` (dimension ``subjects``) and ``session_name`` (dimension ``sessions``)
+name them. For an agent, a subject is a training seed and a session a test episode.
+
+Small integers use -1 for missing, floats NaN. The names in :data:`VARIABLES` mean the
+same in every table; a table may hold more, such as a task's latents or event times.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from pfc_metarl.errors import DataError
+from pfc_metarl.files import written_atomically
+
+MISSING = -1  # code of a missing value in every integer variable
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a canonical column of the trial table means."""
+
+    dtype: str
+    long_name: str
+    codes: Mapping[int, str] = field(default_factory=dict)  # empty: any integer >= -1
+
+
+_ARM = {MISSING: "missing", 0: "first", 1: "second"}
+_YES = {0: "no", 1: "yes"}
+
+VARIABLES: Mapping[str, Variable] = {
+    "choice": Variable("int8", "choice at the first (or only) step"),
+    "state2": Variable("int8", "second-step state reached"),
+    "choice2": Variable("int8", "choice at the second step"),
+    "transition_common": Variable(
+        "int8",
+        "the second-step state is the one that commonly follows the choice",
+        {MISSING: "missing", 0: "rare", 1: "common"},
+    ),
+    "reward": Variable("float32", "reward"),
+    "forced": Variable("int8", "the first step was instructed, not chosen", _YES),
+    "valid": Variable("int8", "the trial was completed and may be analysed", _YES),
+    "good_state": Variable("int8", "second-step state that pays more (latent)", _ARM),
+    "good_choice": Variable(
+        "int8", "choice that commonly leads to the good state (latent)", _ARM
+    ),
+}
+"""Canonical variables, all along ``trial``."""
+
+INDEX = ("subject", "session", "trial_in_session")
+"""Coordinates along ``trial``."""
+
+
+def trial_table(
+    variables: Mapping[str, ArrayLike],
+    *,
+    subject: ArrayLike,
+    session: ArrayLike,
+    trial_in_session: ArrayLike,
+    subject_id: Sequence[str],
+    session_name: Sequence[str] | None = None,
+    attrs: Mapping[str, str | int | float] | None = None,
+) -> xr.Dataset:
+    """Build and validate a trial table.
+
+    Parameters
+    ----------
+    variables
+        Columns by name, each of shape (trial,). ``choice`` and ``reward`` are required;
+        ``forced`` (0) and ``valid`` (1) are filled in when absent. Canonical columns
+        are cast to their dtype, others are kept as they are.
+    subject, session
+        (trial,) integers: indices into ``subject_id`` and ``session_name``. Sessions
+        are numbered over the whole table.
+    trial_in_session
+        (trial,) integers from 0, increasing within a session. A gap marks a trial that
+        is not in the table.
+    subject_id, session_name
+        Names; sessions are called by their number when ``session_name`` is None.
+    attrs
+        ``task``, ``species``, ``source``, ``licence``, ``citation`` and the like.
+
+    Returns
+    -------
+    xarray.Dataset
+        A valid trial table.
+
+    Raises
+    ------
+    DataError
+        When a column breaks the contract; the message names trial, column and value.
+    """
+    n_trials = np.size(np.asarray(subject))
+    columns: dict[str, Any] = {
+        "forced": np.zeros(n_trials),
+        "valid": np.ones(n_trials),
+        **variables,
+    }
+    if session_name is None:
+        n_sessions = int(np.max(np.asarray(session), initial=-1)) + 1
+        session_name = [str(index) for index in range(n_sessions)]
+    table = xr.Dataset(
+        {name: _column(name, values) for name, values in columns.items()},
+        coords={
+            name: ("trial", _cast(name, values, "int32"))
+            for name, values in zip(
+                INDEX, (subject, session, trial_in_session), strict=True
+            )
+        },
+        attrs=dict(attrs or {}),
+    )
+    table["subject_id"] = ("subjects", np.asarray(subject_id, dtype=np.str_))
+    table["session_name"] = ("sessions", np.asarray(session_name, dtype=np.str_))
+    return validate(table)
+
+
+def _column(name: str, values: ArrayLike) -> xr.Variable:
+    if name not in VARIABLES:
+        if isinstance(values, xr.DataArray):
+            return xr.Variable("trial", values.values, values.attrs)
+        return xr.Variable("trial", np.asarray(values), {"long_name": name})
+    variable = VARIABLES[name]
+    attrs: dict[str, Any] = {"long_name": variable.long_name, "units": "1"}
+    if variable.codes:
+        attrs["flag_values"] = np.array(list(variable.codes), dtype=variable.dtype)
+        attrs["flag_meanings"] = " ".join(variable.codes.values())
+    return xr.Variable("trial", _cast(name, values, variable.dtype), attrs)
+
+
+def _cast(name: str, values: ArrayLike, dtype: str) -> NDArray[Any]:
+    """Cast without changing a value; in integers, NaN becomes the missing code."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iufb":
+        raise DataError(f"'{name}' holds {array.dtype} values; expected numbers")
+    if dtype.startswith("int") and array.dtype.kind == "f":
+        array = np.where(np.isnan(array), MISSING, array)
+    with np.errstate(invalid="ignore"):  # what does not fit is reported below
+        cast = array.astype(dtype)
+    if dtype.startswith("int") and (changed := cast != array).any():
+        trial = int(np.flatnonzero(changed)[0])
+        raise DataError(
+            f"trial {trial} has {name} {array[trial]}; "
+            f"expected an integer that fits {dtype}"
+        )
+    return cast
+
+
+def validate(table: xr.Dataset) -> xr.Dataset:
+    """Check that a dataset is a trial table.
+
+    Parameters
+    ----------
+    table
+        What claims to be one.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same object.
+
+    Raises
+    ------
+    DataError
+        At the first breach: a missing coordinate or required column, a wrong dimension
+        or dtype, a code that is not allowed, an index without a name, a session that
+        belongs to two subjects, trials out of order or twice.
+    """
+    if "trial" not in table.dims:
+        raise DataError(
+            f"no dimension 'trial' but {sorted(map(str, table.dims))}; "
+            "expected a trial table (see pfc_metarl.trials)"
+        )
+    for name in (*INDEX, "choice", "reward", "forced", "valid"):
+        if name not in table.variables or table[name].dims != ("trial",):
+            raise DataError(f"column '{name}' along 'trial' is missing; it is required")
+    for name in ("subject_id", "session_name"):
+        if name not in table.variables or table[name].ndim != 1:
+            raise DataError(f"the list '{name}' is missing; it is required")
+    for name, variable in VARIABLES.items():
+        if name in table.variables:
+            _check_codes(table[name], variable)
+    _check_index(table)
+    return table
+
+
+def _check_codes(column: xr.DataArray, variable: Variable) -> None:
+    if column.dims != ("trial",) or column.dtype != variable.dtype:
+        raise DataError(
+            f"column '{column.name}' is {column.dtype} along {column.dims}; "
+            f"expected {variable.dtype} along ('trial',)"
+        )
+    values = column.values
+    if values.dtype.kind == "f":
+        wrong, allowed = np.isinf(values), "finite numbers and NaN (missing)"
+    elif variable.codes:
+        wrong = ~np.isin(values, list(variable.codes))
+        allowed = ", ".join(f"{code} ({name})" for code, name in variable.codes.items())
+    else:
+        wrong, allowed = values < MISSING, "0, 1, ... and -1 (missing)"
+    if wrong.any():
+        trial = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"trial {trial} has {column.name} {values[trial]}; allowed are {allowed}"
+        )
+
+
+def _check_index(table: xr.Dataset) -> None:
+    for name in INDEX:
+        if table[name].dtype.kind != "i":
+            raise DataError(f"'{name}' is {table[name].dtype}; expected integers")
+    for name, names in (("subject", "subject_id"), ("session", "session_name")):
+        values = table[name].values
+        wrong = (values < 0) | (values >= table[names].size)
+        if wrong.any():
+            trial = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"trial {trial} has {name} {values[trial]}; "
+                f"'{names}' has {table[names].size} entries, counted from 0"
+            )
+    subject, session, trial_in_session = (table[name].values for name in INDEX)
+    same_session = session[1:] == session[:-1]
+    backwards = same_session & (np.diff(trial_in_session) <= 0)
+    if backwards.any():
+        trial = int(np.flatnonzero(backwards)[0]) + 1
+        raise DataError(
+            f"trial {trial} repeats or precedes the one before it in session "
+            f"{table.session_name.values[session[trial]]}; "
+            "trial_in_session must increase"
+        )
+    starts = np.flatnonzero(np.append(True, ~same_session)) if session.size else []
+    if len(starts) != len(np.unique(session)):
+        raise DataError("the trials of a session are scattered; expected them together")
+    if (same_session & (subject[1:] != subject[:-1])).any():
+        raise DataError("a session belongs to two subjects; expected one")
+
+
+def previous_trial(table: xr.Dataset, lag: int = 1) -> NDArray[np.int64]:
+    """Find the trial that stands ``lag`` trials before each trial of its session.
+
+    Trials that are not ``valid`` and gaps in ``trial_in_session`` break the chain: a
+    trial has a predecessor only if every trial from it to there is valid and present.
+
+    Parameters
+    ----------
+    table
+        A trial table.
+    lag
+        How many trials back, from 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        (trial,) positions in the table; -1 where there is no such trial.
+    """
+    n_trials = table.sizes["trial"]
+    valid = table.valid.values == 1
+    linked = np.zeros(n_trials, dtype=bool)  # to the trial just before
+    linked[1:] = (
+        (np.diff(table.session.values) == 0)
+        & (np.diff(table.trial_in_session.values) == 1)
+        & valid[1:]
+        & valid[:-1]
+    )
+    chain = linked.copy()
+    for step in range(1, lag):
+        chain[step:] &= linked[:-step]
+        chain[:step] = False
+    chain[:lag] = False
+    return np.where(chain, np.arange(n_trials) - lag, -1)
+
+
+def concatenate(tables: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Join trial tables; subjects and sessions of each stay distinct.
+
+    Parameters
+    ----------
+    tables
+        At least one trial table.
+
+    Returns
+    -------
+    xarray.Dataset
+        Trials in the order given. A column that some table lacks is missing there. Of
+        the attributes, those on which all tables agree are kept.
+    """
+    if not tables:
+        raise DataError("no trial tables to join; expected at least one")
+    names = list(dict.fromkeys(name for t in tables for name in _columns(t)))
+    subjects = np.cumsum([0, *(t.subject_id.size for t in tables)])
+    sessions = np.cumsum([0, *(t.session_name.size for t in tables)])
+    common = set.intersection(*(set(_hashable(t.attrs)) for t in tables))
+    return trial_table(
+        {
+            name: np.concatenate([_or_missing(t, name) for t in tables])
+            for name in names
+        },
+        subject=_shifted(tables, "subject", subjects),
+        session=_shifted(tables, "session", sessions),
+        trial_in_session=np.concatenate([t.trial_in_session.values for t in tables]),
+        subject_id=[str(name) for t in tables for name in t.subject_id.values],
+        session_name=[str(name) for t in tables for name in t.session_name.values],
+        attrs={
+            name: value
+            for name, value in tables[0].attrs.items()
+            if (name, str(value)) in common
+        },
+    )
+
+
+def _columns(table: xr.Dataset) -> list[str]:
+    return [str(name) for name in table.data_vars if table[name].dims == ("trial",)]
+
+
+def _hashable(attrs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, str(value)) for name, value in attrs.items()]
+
+
+def _shifted(
+    tables: Sequence[xr.Dataset], name: str, offsets: NDArray[Any]
+) -> NDArray[Any]:
+    return np.concatenate(
+        [t[name].values + offset for t, offset in zip(tables, offsets, strict=False)]
+    )
+
+
+def _or_missing(table: xr.Dataset, name: str) -> NDArray[Any]:
+    if name in table:
+        return table[name].values
+    integer = name in VARIABLES and VARIABLES[name].dtype.startswith("int")
+    return np.full(table.sizes["trial"], MISSING if integer else np.nan)
+
+
+def subject_trials(table: xr.Dataset, subject_id: str) -> xr.Dataset:
+    """Return the trials of one subject, as a trial table of its own.
+
+    Raises
+    ------
+    DataError
+        When the table has no such subject.
+    """
+    names = [str(name) for name in table.subject_id.values]
+    if subject_id not in names:
+        raise DataError(f"no subject '{subject_id}'; the table has {', '.join(names)}")
+    return select(table, table.subject.values == names.index(subject_id))
+
+
+def select(table: xr.Dataset, keep: NDArray[np.bool_]) -> xr.Dataset:
+    """Return some trials of a table; subjects and sessions left empty are dropped.
+
+    Parameters
+    ----------
+    table
+        A trial table.
+    keep
+        (trial,) booleans.
+    """
+    part = table.isel(trial=np.flatnonzero(keep))
+    for name, dim in (("subject", "subjects"), ("session", "sessions")):
+        left, index = np.unique(part[name].values, return_inverse=True)
+        part = part.isel({dim: left}).assign_coords(
+            {name: ("trial", index.astype("int32"))}
+        )
+    return validate(part)
+
+
+def save(table: xr.Dataset, path: Path) -> None:
+    """Write a trial table as compressed netCDF4, atomically.
+
+    Compression also makes later damage to the file noticeable when it is read.
+    """
+    with written_atomically(path) as partial:
+        validate(table).to_netcdf(
+            partial, engine="h5netcdf", encoding=compression(table)
+        )
+
+
+def compression(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
+    """Return netCDF encodings that compress every numeric variable of a dataset."""
+    return {
+        name: {"zlib": True, "complevel": 1}
+        for name, variable in dataset.variables.items()
+        if variable.dtype.kind in "iufb" and variable.ndim
+    }
+
+
+def load(path: Path) -> xr.Dataset:
+    """Read a trial table from netCDF (``.nc``) or CSV (``.csv``) and validate it.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, unreadable, or not a trial table.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; expected a trial table (.nc or .csv)")
+    try:
+        if path.suffix == ".csv":
+            return from_frame(pd.read_csv(path))
+        return validate(xr.load_dataset(path, engine="h5netcdf"))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({_first_line(error)}); "
+            "expected a trial table as netCDF4 (.nc) or CSV (.csv)"
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def to_frame(table: xr.Dataset) -> pd.DataFrame:
+    """Return a tidy data frame: a row per trial, subjects and sessions by name.
+
+    Columns are ``subject``, ``session``, ``trial_in_session``, then the variables.
+    """
+    frame = pd.DataFrame({name: table[name].values for name in _columns(table)})
+    frame.insert(0, "trial_in_session", table.trial_in_session.values)
+    frame.insert(0, "session", table.session_name.values[table.session.values])
+    frame.insert(0, "subject", table.subject_id.values[table.subject.values])
+    return frame
+
+
+def from_frame(
+    frame: pd.DataFrame, attrs: Mapping[str, str | int | float] | None = None
+) -> xr.Dataset:
+    """Build a trial table from a tidy data frame, as :func:`to_frame` gives it.
+
+    Parameters
+    ----------
+    frame
+        A row per trial with ``subject``, ``session`` (names; equal session names of
+        two subjects are two sessions), ``trial_in_session``, ``choice`` and ``reward``.
+    attrs
+        Attributes of the table.
+
+    Raises
+    ------
+    DataError
+        When a column is missing or a value is not allowed.
+    """
+    for name in (*INDEX, "choice", "reward"):
+        if name not in frame:
+            raise DataError(
+                f"no column '{name}' among {', '.join(map(str, frame.columns))}; "
+                "a table of trials needs it"
+            )
+    subject, subject_id = pd.factorize(frame["subject"].astype(str))
+    pairs = list(zip(subject, frame["session"].astype(str), strict=True))
+    session, sessions = pd.factorize(pd.Series(pairs, dtype=object))
+    return trial_table(
+        {str(name): frame[name].to_numpy() for name in frame if name not in INDEX},
+        subject=subject,
+        session=session,
+        trial_in_session=frame["trial_in_session"].to_numpy(),
+        subject_id=list(subject_id),
+        session_name=[name for _, name in sessions],
+        attrs=attrs,
+    )
+
+
+def json_attribute(value: Any) -> str:
+    """Return a configuration as the one JSON string that netCDF attributes allow."""
+    return json.dumps(value, sort_keys=True, default=str)

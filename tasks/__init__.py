@@ -1,0 +1,1 @@
+"""The tasks: each a distribution of related problems, simulated in batches."""
