@@ -1,1 +1,7 @@
 """Animal data sets: where they are, how they are read. No data files."""
+
+from pfc_metarl.data.finding import DataMissing
+from pfc_metarl.data.loading import load
+from pfc_metarl.data.registry import DATA_SETS
+
+__all__ = ["DATA_SETS", "DataMissing", "load"]

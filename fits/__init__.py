@@ -1,1 +1,15 @@
-"""Behavioural models, fitted to agents and animals by the same code."""
+"""Behavioural models, fitted to agents and animals by the same code.
+
+:func:`fit` estimates a model of :data:`MODELS` per subject, :func:`compare` sets models
+side by side, :func:`predict` gives a model's values and likelihood trial by trial, and
+:func:`rpe` the reward prediction errors of model-based and model-free learners.
+"""
+
+from pfc_metarl.fits.comparison import compare
+from pfc_metarl.fits.estimation import fit
+from pfc_metarl.fits.model import Model, Parameter
+from pfc_metarl.fits.prediction import predict
+from pfc_metarl.fits.rpe import rpe
+from pfc_metarl.fits.two_step import MODELS
+
+__all__ = ["MODELS", "Model", "Parameter", "compare", "fit", "predict", "rpe"]

@@ -20,7 +20,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from pfc_metarl.errors import DataError
+from pfc_metarl.errors import DataError, InputError
 from pfc_metarl.files import written_atomically
 
 MISSING = -1  # code of a missing value in every integer variable
@@ -109,6 +109,11 @@ def trial_table(
     if session_name is None:
         n_sessions = int(np.max(np.asarray(session), initial=-1)) + 1
         session_name = [str(index) for index in range(n_sessions)]
+    for name, values in columns.items():
+        if np.shape(values) != (n_trials,):
+            raise DataError(
+                f"column '{name}' has shape {np.shape(values)}; expected ({n_trials},)"
+            )
     table = xr.Dataset(
         {name: _column(name, values) for name, values in columns.items()},
         coords={
@@ -215,6 +220,11 @@ def _check_codes(column: xr.DataArray, variable: Variable) -> None:
 
 
 def _check_index(table: xr.Dataset) -> None:
+    names, counts = np.unique(table.subject_id.values, return_counts=True)
+    if (counts > 1).any():
+        raise DataError(
+            f"two subjects are called '{names[counts > 1][0]}'; names must differ"
+        )
     for name in INDEX:
         if table[name].dtype.kind != "i":
             raise DataError(f"'{name}' is {table[name].dtype}; expected integers")
@@ -237,8 +247,8 @@ def _check_index(table: xr.Dataset) -> None:
             f"{table.session_name.values[session[trial]]}; "
             "trial_in_session must increase"
         )
-    starts = np.flatnonzero(np.append(True, ~same_session)) if session.size else []
-    if len(starts) != len(np.unique(session)):
+    n_runs = np.count_nonzero(~same_session) + (session.size > 0)
+    if n_runs != len(np.unique(session)):
         raise DataError("the trials of a session are scattered; expected them together")
     if (same_session & (subject[1:] != subject[:-1])).any():
         raise DataError("a session belongs to two subjects; expected one")
@@ -261,7 +271,14 @@ def previous_trial(table: xr.Dataset, lag: int = 1) -> NDArray[np.int64]:
     -------
     numpy.ndarray
         (trial,) positions in the table; -1 where there is no such trial.
+
+    Raises
+    ------
+    InputError
+        When ``lag`` is less than 1.
     """
+    if lag < 1:
+        raise InputError(f"lag is {lag}; expected 1 or more")
     n_trials = table.sizes["trial"]
     valid = table.valid.values == 1
     linked = np.zeros(n_trials, dtype=bool)  # to the trial just before
@@ -290,54 +307,49 @@ def concatenate(tables: Sequence[xr.Dataset]) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        Trials in the order given. A column that some table lacks is missing there. Of
-        the attributes, those on which all tables agree are kept.
+        Trials in the order given. What some table lacks is missing there (-1, NaN or
+        an empty name). Of the attributes, those on which all tables agree are kept.
+
+    Raises
+    ------
+    DataError
+        When there is no table to join.
     """
     if not tables:
         raise DataError("no trial tables to join; expected at least one")
-    names = list(dict.fromkeys(name for t in tables for name in _columns(t)))
-    subjects = np.cumsum([0, *(t.subject_id.size for t in tables)])
-    sessions = np.cumsum([0, *(t.session_name.size for t in tables)])
-    common = set.intersection(*(set(_hashable(t.attrs)) for t in tables))
-    return trial_table(
+    joined = xr.Dataset(
         {
-            name: np.concatenate([_or_missing(t, name) for t in tables])
-            for name in names
+            name: _joined(tables, name, dim)
+            for dim in ("trial", "subjects", "sessions")
+            for name in dict.fromkeys(n for t in tables for n in _along(t, dim))
         },
-        subject=_shifted(tables, "subject", subjects),
-        session=_shifted(tables, "session", sessions),
-        trial_in_session=np.concatenate([t.trial_in_session.values for t in tables]),
-        subject_id=[str(name) for t in tables for name in t.subject_id.values],
-        session_name=[str(name) for t in tables for name in t.session_name.values],
         attrs={
             name: value
             for name, value in tables[0].attrs.items()
-            if (name, str(value)) in common
+            if all(str(table.attrs.get(name)) == str(value) for table in tables)
         },
     )
+    for name, names in (("subject", "subject_id"), ("session", "session_name")):
+        offsets = np.cumsum([0, *(table[names].size for table in tables[:-1])])
+        lengths = [table.sizes["trial"] for table in tables]
+        joined[name] = joined[name] + np.repeat(offsets, lengths).astype("int32")
+    return validate(joined.set_coords(INDEX))
 
 
-def _columns(table: xr.Dataset) -> list[str]:
-    return [str(name) for name in table.data_vars if table[name].dims == ("trial",)]
+def _along(table: xr.Dataset, dim: str) -> list[str]:
+    return [str(name) for name in table.variables if table[name].dims == (dim,)]
 
 
-def _hashable(attrs: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(name, str(value)) for name, value in attrs.items()]
-
-
-def _shifted(
-    tables: Sequence[xr.Dataset], name: str, offsets: NDArray[Any]
-) -> NDArray[Any]:
-    return np.concatenate(
-        [t[name].values + offset for t, offset in zip(tables, offsets, strict=False)]
-    )
-
-
-def _or_missing(table: xr.Dataset, name: str) -> NDArray[Any]:
-    if name in table:
-        return table[name].values
-    integer = name in VARIABLES and VARIABLES[name].dtype.startswith("int")
-    return np.full(table.sizes["trial"], MISSING if integer else np.nan)
+def _joined(tables: Sequence[xr.Dataset], name: str, dim: str) -> xr.Variable:
+    model = next(table[name] for table in tables if name in table.variables)
+    missing = {"i": MISSING, "f": np.nan}.get(model.dtype.kind, "")
+    pieces = [
+        table[name].values
+        if name in table.variables
+        else np.full(table.sizes[dim], missing, dtype=model.dtype)
+        for table in tables
+    ]
+    return xr.Variable(dim, np.concatenate(pieces), model.attrs)
 
 
 def subject_trials(table: xr.Dataset, subject_id: str) -> xr.Dataset:
@@ -425,7 +437,8 @@ def to_frame(table: xr.Dataset) -> pd.DataFrame:
 
     Columns are ``subject``, ``session``, ``trial_in_session``, then the variables.
     """
-    frame = pd.DataFrame({name: table[name].values for name in _columns(table)})
+    columns = [str(name) for name in table.data_vars if table[name].dims == ("trial",)]
+    frame = pd.DataFrame({name: table[name].values for name in columns})
     frame.insert(0, "trial_in_session", table.trial_in_session.values)
     frame.insert(0, "session", table.session_name.values[table.session.values])
     frame.insert(0, "subject", table.subject_id.values[table.subject.values])

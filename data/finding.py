@@ -1,0 +1,117 @@
+"""Where a data set's files lie: a folder that was given, or the user's cache.
+
+A folder that was given is read, never written to, and is never passed over in silence:
+what it lacks is an error, not a reason to download. (``os.path`` and not the methods of
+``Path``, which raise where a folder may not be read.)
+"""
+
+import os
+from pathlib import Path
+
+import pooch
+
+from pfc_metarl.data.registry import DataSet, File
+from pfc_metarl.errors import DataError
+from pfc_metarl.files import sha256
+
+ENVIRONMENT = "PFC_METARL_DATA"
+"""Environment variable that names the folder of the original data."""
+
+
+class DataMissing(DataError):  # noqa: N818 - what is the case, not what went wrong
+    """A data set is not on this machine and could not be fetched."""
+
+
+def given_folder(folder: Path | None = None) -> Path | None:
+    """Return the folder that the user gave: the argument, else the environment's.
+
+    Parameters
+    ----------
+    folder
+        Goes before the environment variable ``PFC_METARL_DATA``.
+
+    Returns
+    -------
+    pathlib.Path or None
+        With ``~`` expanded; None when neither is given.
+    """
+    if folder is not None:
+        return Path(folder).expanduser()
+    named = os.environ.get(ENVIRONMENT, "")
+    return Path(named).expanduser() if named else None
+
+
+def find(data_set: DataSet, folder: Path) -> Path:
+    """Find a data set in a folder that was given.
+
+    Parameters
+    ----------
+    data_set
+        What to look for.
+    folder
+        May hold the files themselves, or in a sub-folder ``<name>`` or
+        ``original/<name>``. The first of these that holds any of the files is taken.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder that directly holds the files; they are not verified yet.
+
+    Raises
+    ------
+    DataError
+        When there is no such folder, or none of the files in it.
+    """
+    if not os.path.isdir(folder):
+        found = "is a file" if os.path.exists(folder) else "no such folder"
+        raise DataError(
+            f"{folder}: {found}; expected the folder of the original data "
+            f"(given by {ENVIRONMENT} or --data)"
+        )
+    below = (Path(), Path(data_set.name), Path("original") / data_set.name)
+    for place in below:
+        if any(os.path.exists(folder / place / f.name) for f in data_set.files):
+            return folder / place
+    looked_for = ", ".join(str(place / data_set.files[0].name) for place in below)
+    raise DataError(
+        f"{folder}: does not hold {data_set.name}; looked for {looked_for}; "
+        f"original files are at {data_set.archive} and {data_set.source}"
+    )
+
+
+def verify(path: Path, file: File) -> None:
+    """Check that a file is the registered one, byte for byte.
+
+    Parameters
+    ----------
+    path
+        Where the file should be.
+    file
+        Its registry entry.
+
+    Raises
+    ------
+    DataError
+        When it is missing, unreadable, or has another SHA-256 sum.
+    """
+    if not os.path.isfile(path):
+        found = "not a file" if os.path.exists(path) else "no such file"
+        raise DataError(f"{path}: {found}; expected the file from {file.url}")
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    if found != file.sha256:
+        raise DataError(
+            f"{path}: SHA-256 {found[:12]}..., expected {file.sha256[:12]}...; "
+            f"damaged or another version{_doubt(file)}: fetch it anew from {file.url}"
+        )
+
+
+def _doubt(file: File) -> str:
+    return " (the expected sum is second hand)" if file.second_hand else ""
+
+
+def cache_folder(data_set: DataSet) -> Path:
+    """Return the folder of a data set in the user's cache; it may not exist yet."""
+    return Path(pooch.os_cache("pfc_metarl")) / data_set.name

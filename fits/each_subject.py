@@ -1,0 +1,66 @@
+"""Subject by subject: the way into a trial table, and back along its trials."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from pfc_metarl.errors import DataError, InputError
+from pfc_metarl.fits.model import Values
+from pfc_metarl.trials import INDEX, select
+
+Parameters = xr.Dataset | Values
+"""Values of each subject (a result of ``fit``), or one mapping for all subjects."""
+
+
+def each_subject(table: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
+    """Yield the name and the trial table of each subject.
+
+    Raises
+    ------
+    DataError
+        When there is no subject, or two have one name.
+    """
+    names = [str(name) for name in table.subject_id.values]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"two subjects are called {', '.join(twice)}; rename them in subject_id "
+            "before joining tables"
+        )
+    if not names:
+        raise DataError("the trial table has no subject; there is no choice to score")
+    for index, name in enumerate(names):
+        yield name, select(table, table.subject.values == index)
+
+
+def values_of(parameters: Parameters, subject: str) -> dict[str, float]:
+    """Return the parameter values of one subject.
+
+    Raises
+    ------
+    InputError
+        When a fit does not hold the subject.
+    """
+    if not isinstance(parameters, xr.Dataset):
+        return dict(parameters)
+    fitted = [str(name) for name in parameters.subject.values]
+    if subject not in fitted:
+        raise InputError(f"subject {subject} is not in the fit of {', '.join(fitted)}")
+    estimate = parameters.estimate.isel(subject=fitted.index(subject))
+    names = map(str, parameters.parameter.values)
+    return dict(zip(names, map(float, estimate.values), strict=True))
+
+
+def along_trials(
+    table: xr.Dataset, columns: Sequence[Mapping[str, NDArray[np.float64]]]
+) -> xr.Dataset:
+    """Join columns of each subject's trials in the order of the table's trials."""
+    joined = table[list(INDEX)].drop_vars(set(table.coords) - set(INDEX))
+    for name in columns[0]:
+        values = np.full(table.sizes["trial"], np.nan)
+        for index, column in enumerate(columns):
+            values[table.subject.values == index] = column[name]
+        joined[name] = ("trial", values)
+    return joined

@@ -1,0 +1,101 @@
+"""What a run is made of: task, network, outer algorithm, seeds; and the presets."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pfc_metarl.errors import InputError
+from pfc_metarl.learning import LearningSettings
+from pfc_metarl.network import NetworkSettings
+from pfc_metarl.tasks import task_class
+from pfc_metarl.tasks.base import Task
+
+SEEDS_PER_GROUP = 4
+"""Seeds trained side by side in one process: the same on any number of cores."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that determines the result of a training run."""
+
+    task_name: str
+    task: Task
+    preset: str
+    seeds: int
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    learning: LearningSettings = field(default_factory=LearningSettings)
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Check the number of seeds.
+
+        Raises
+        ------
+        InputError
+            When it is not at least 1.
+        """
+        if self.seeds < 1:
+            raise InputError(f"seeds is {self.seeds}; expected 1 or more")
+
+    def groups(self) -> list[list[int]]:
+        """Return the seeds that train side by side; on a GPU all of them."""
+        size = self.seeds if self.device != "cpu" else SEEDS_PER_GROUP
+        every = list(range(self.seeds))
+        return [every[first : first + size] for first in range(0, self.seeds, size)]
+
+    def as_json(self) -> str:
+        """Return the configuration as JSON: equal runs, equal text."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True)
+
+    def digest(self) -> str:
+        """Return eight hexadecimal digits that stand for this configuration."""
+        return hashlib.sha256(self.as_json().encode()).hexdigest()[:8]
+
+    def folder_name(self) -> str:
+        """Return the name of the run's folder, a pure function of the configuration."""
+        return f"{self.task_name}-{self.preset}-{self.seeds}seeds-{self.digest()}"
+
+
+def preset(name: str, task_name: str, seeds: int, **changes: Any) -> Configuration:
+    """Return a preset configuration.
+
+    Parameters
+    ----------
+    name
+        ``"paper"``: the published settings, one episode at a time, with the fixation
+        step. ``"fast"``: what reaches the same behaviour soonest.
+    task_name
+        A task of :data:`pfc_metarl.tasks.TASKS`.
+    seeds
+        Number of replicas, seeds 0, 1, ...
+    changes
+        Other fields of :class:`Configuration`, ``network`` or ``device``, say.
+
+    Raises
+    ------
+    InputError
+        When there is no such preset or task.
+    """
+    task = task_class(task_name)
+    if name == "paper":
+        return Configuration(task_name, task(fixation=True), name, seeds, **changes)
+    if name == "fast":
+        return Configuration(
+            task_name, task(), name, seeds, **{"learning": FAST, **changes}
+        )
+    raise InputError(f"no preset '{name}'; expected fast or paper")
+
+
+FAST = replace(
+    LearningSettings(),
+    optimiser="adam",
+    learning_rate=1.5e-2,
+    discount=0.7,
+    trace_decay=0.9,
+    optimiser_epsilon=1e-8,
+    max_gradient_norm=50.0,
+    batch=32,
+    updates=200,
+)
+"""Settings that learn the two-step task soonest (chosen by measurement, ours)."""

@@ -1,0 +1,152 @@
+"""The memory protocol: what carries an episode's past from one step to the next.
+
+Many seeds run side by side, each with parameters of its own. Tensors are written as
+column vectors, as in the papers (y = W x): a batch of inputs is
+(seed, feature, episode), a sequence (step, seed, feature, episode). Features come
+before episodes because the blocks of a gate are then contiguous, which is faster.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pfc_metarl.errors import InputError
+
+State = tuple[Tensor, ...]
+"""State of a memory: tensors (seed, unit, episode)."""
+
+
+class Memory(nn.Module, ABC):
+    """A memory; see the module's docstring for the shapes."""
+
+    state_names: tuple[str, ...]
+    """What the tensors of the state are called in a recording."""
+
+    def __init__(self, n_seeds: int, n_inputs: int, n_units: int) -> None:
+        super().__init__()
+        self.n_seeds, self.n_inputs, self.n_units = n_seeds, n_inputs, n_units
+
+    @abstractmethod
+    def initialise(self, seed: int, generator: torch.Generator) -> None:
+        """Draw the parameters of one seed (its position) from its own generator."""
+
+    @abstractmethod
+    def initial_state(self, batch: int) -> State:
+        """Return the state in which ``batch`` episodes per seed begin."""
+
+    @abstractmethod
+    def forward_step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance one step.
+
+        Parameters
+        ----------
+        inputs
+            (seed, input, episode).
+        state
+            As it was after the step before.
+
+        Returns
+        -------
+        output : Tensor
+            (seed, unit, episode).
+        state : State
+            As it is now.
+        """
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Run whole episodes from the initial state, with a gradient.
+
+        Parameters
+        ----------
+        inputs
+            (step, seed, input, episode).
+
+        Returns
+        -------
+        Tensor
+            Outputs, (step, seed, unit, episode).
+        """
+        state = self.initial_state(inputs.shape[-1])
+        outputs = []
+        for step_inputs in inputs:
+            output, state = self.forward_step(step_inputs, state)
+            outputs.append(output)
+        return torch.stack(outputs)
+
+    def activity(self, steps: int, batch: int) -> "Activity":
+        """Prepare to act for whole episodes and then learn from them.
+
+        The plain way: act without a gradient, then run the episodes once more with
+        one. A memory that keeps its activations while acting can avoid the second run
+        by returning an :class:`Activity` of its own.
+        """
+        return Activity(self, batch)
+
+
+class Activity:
+    """The activity of a memory over a batch of episodes."""
+
+    def __init__(self, memory: Memory, batch: int) -> None:
+        self._memory, self._batch = memory, batch
+        self._state: State = ()
+
+    def begin(self) -> None:
+        """Put the memory into its initial state."""
+        with torch.no_grad():
+            self._state = self._memory.initial_state(self._batch)
+
+    def step(self, inputs: Tensor) -> Tensor:
+        """Advance one step without a gradient; (seed, input, episode) to outputs."""
+        with torch.no_grad():
+            output, self._state = self._memory.forward_step(inputs, self._state)
+        return output
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the outputs of all steps since :meth:`begin`, with a gradient.
+
+        Parameters
+        ----------
+        inputs
+            The inputs of those steps, (step, seed, input, episode).
+        """
+        return self._memory(inputs)
+
+
+MEMORIES: dict[str, type[Memory]] = {}
+"""Memories by name; users add their own with :func:`register`."""
+
+
+def register(name: str) -> Callable[[type[Memory]], type[Memory]]:
+    """Enter a memory class under a name, as a class decorator."""
+
+    def enter(memory: type[Memory]) -> type[Memory]:
+        MEMORIES[name] = memory
+        return memory
+
+    return enter
+
+
+def memory_class(name: str) -> type[Memory]:
+    """Look up a registered memory.
+
+    Raises
+    ------
+    InputError
+        When there is none of that name.
+    """
+    if name not in MEMORIES:
+        raise InputError(f"no memory '{name}'; expected one of {', '.join(MEMORIES)}")
+    return MEMORIES[name]
+
+
+def fill_uniform(
+    parameters: Sequence[Tensor], seed: int, bound: float, generator: torch.Generator
+) -> None:
+    """Fill one seed's part of each parameter with U(-bound, bound)."""
+    with torch.no_grad():
+        for parameter in parameters:
+            shape = parameter[seed].shape
+            values = torch.rand(shape, generator=generator) * 2 * bound - bound
+            parameter[seed] = values.to(parameter)

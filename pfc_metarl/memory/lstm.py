@@ -1,0 +1,210 @@
+"""The LSTM of Wang et al. 2018, with a backward pass written out by hand."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pfc_metarl.memory.base import Activity, Memory, State, fill_uniform, register
+
+
+@register("lstm")
+class LSTM(Memory):
+    """One fully connected LSTM layer with a learned initial state.
+
+        i, f, o = sigmoid(W x + U h + b)      g = tanh(W x + U h + b)
+        c <- f c + i g                        h = o tanh(c)
+
+    Weights begin uniform within 1/sqrt(n_units), the initial state at zero (the
+    literature does not say: a guess, torch's default).
+
+    Source: Wang et al. 2018 (preprint), general Methods: gates, learned initial state.
+    """
+
+    state_names = ("hidden", "cell")
+
+    def __init__(self, n_seeds: int, n_inputs: int, n_units: int) -> None:
+        super().__init__(n_seeds, n_inputs, n_units)
+        # Rows of the gates: i, f, o, g; the three sigmoids lie together.
+        self.input_weight = nn.Parameter(torch.empty(n_seeds, 4 * n_units, n_inputs))
+        self.recurrent_weight = nn.Parameter(torch.empty(n_seeds, 4 * n_units, n_units))
+        self.bias = nn.Parameter(torch.empty(n_seeds, 4 * n_units, 1))
+        self.initial_hidden = nn.Parameter(torch.zeros(n_seeds, n_units, 1))
+        self.initial_cell = nn.Parameter(torch.zeros(n_seeds, n_units, 1))
+
+    def initialise(self, seed: int, generator: torch.Generator) -> None:
+        """Draw the parameters of one seed."""
+        weights = (self.input_weight, self.recurrent_weight, self.bias)
+        fill_uniform(weights, seed, self.n_units**-0.5, generator)
+
+    def initial_state(self, batch: int) -> State:
+        """Return the learned initial state, (seed, unit, episode) twice."""
+        shape = (-1, -1, batch)
+        return self.initial_hidden.expand(shape), self.initial_cell.expand(shape)
+
+    def forward_step(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        """Advance one step; see :meth:`Memory.forward_step`."""
+        hidden, cell = state
+        gates = self.input_weight @ inputs + self.recurrent_weight @ hidden + self.bias
+        i, f, o, g = gates.chunk(4, dim=1)
+        cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+        hidden = o.sigmoid() * cell.tanh()
+        return hidden, (hidden, cell)
+
+    def activity(self, steps: int, batch: int) -> Activity:
+        """Prepare to act, keeping the activations for the backward pass."""
+        return LSTMActivity(self, steps, batch)
+
+
+class _Step(NamedTuple):
+    """Views into the buffers at one step."""
+
+    gates: Tensor
+    sigmoids: Tensor
+    i: Tensor
+    f: Tensor
+    o: Tensor
+    g: Tensor
+    cell_before: Tensor
+    cell: Tensor
+    cell_tanh: Tensor
+    hidden_before: Tensor
+    hidden: Tensor
+
+
+class LSTMActivity(Activity):
+    """Activations of an LSTM over a batch of episodes, in buffers that are reused."""
+
+    def __init__(self, memory: LSTM, steps: int, batch: int) -> None:
+        super().__init__(memory, batch)
+        self._lstm = memory
+        n, units = memory.n_seeds, memory.n_units
+        new = memory.bias.new_empty
+        self.gates = new(steps, n, 4 * units, batch)  # after their nonlinearity
+        self.cell = new(steps + 1, n, units, batch)  # before each step, and the last
+        self.cell_tanh = new(steps, n, units, batch)
+        self.hidden = new(steps + 1, n, units, batch)
+        self._at = [self._views(step) for step in range(steps)]
+        self._step = 0
+
+    def _views(self, step: int) -> "_Step":
+        gates, units = self.gates[step], self.cell.shape[2]
+        i, f, o, g = gates.split(units, dim=1)
+        return _Step(
+            gates,
+            gates[:, : 3 * units],
+            i,
+            f,
+            o,
+            g,
+            self.cell[step],
+            self.cell[step + 1],
+            self.cell_tanh[step],
+            self.hidden[step],
+            self.hidden[step + 1],
+        )
+
+    def begin(self) -> None:
+        """Put the memory into its initial state."""
+        self._step = 0
+        self.hidden[0], self.cell[0] = (
+            part.detach() for part in self._lstm.initial_state(self._batch)
+        )
+        self._weights = tuple(
+            weight.detach()
+            for weight in (
+                self._lstm.input_weight,
+                self._lstm.recurrent_weight,
+                self._lstm.bias,
+            )
+        )
+
+    def step(self, inputs: Tensor) -> Tensor:
+        """Advance one step without a gradient."""
+        at = self._at[self._step]
+        self._step += 1
+        input_weight, recurrent_weight, bias = self._weights
+        torch.baddbmm(bias, input_weight, inputs, out=at.gates)
+        at.gates.baddbmm_(recurrent_weight, at.hidden_before)
+        at.sigmoids.sigmoid_()
+        at.g.tanh_()
+        torch.mul(at.f, at.cell_before, out=at.cell)
+        at.cell.addcmul_(at.i, at.g)
+        torch.tanh(at.cell, out=at.cell_tanh)
+        torch.mul(at.o, at.cell_tanh, out=at.hidden)
+        return at.hidden
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the hidden states since :meth:`begin`, with a gradient.
+
+        The gradient is for the parameters; that of ``inputs`` is not formed.
+        """
+        outputs: Tensor = _Unrolled.apply(
+            self,
+            inputs,
+            self._lstm.input_weight,
+            self._lstm.recurrent_weight,
+            self._lstm.bias,
+            self._lstm.initial_hidden,
+            self._lstm.initial_cell,
+        )
+        return outputs
+
+
+class _Unrolled(torch.autograd.Function):
+    """Backpropagation through time from the kept activations."""
+
+    @staticmethod
+    def forward(ctx: Any, activity: LSTMActivity, inputs: Tensor, *_: Tensor) -> Tensor:
+        ctx.activity, ctx.inputs = activity, inputs
+        return activity.hidden[1 : activity._step + 1]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, *_backward(ctx.activity, ctx.inputs, grads[0])
+
+
+def _backward(
+    activity: LSTMActivity, inputs: Tensor, grad_hidden: Tensor
+) -> tuple[Tensor, ...]:
+    """Gradients of the weights, the bias and the initial state."""
+    sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+    tanh_backward = torch.ops.aten.tanh_backward.grad_input
+    input_weight, recurrent_weight, bias = activity._weights
+    from_gates = recurrent_weight.transpose(1, 2)
+    d_input, d_recurrent = (
+        torch.zeros_like(input_weight),
+        torch.zeros_like(recurrent_weight),
+    )
+    d_bias = torch.zeros_like(bias)
+    d_gates = torch.empty_like(activity.gates[0])
+    units = activity.hidden.shape[2]
+    d_sigmoids = d_gates[:, : 3 * units]
+    d_i, d_f, d_o, d_g = d_gates.split(units, dim=1)
+    d_cell = torch.zeros_like(activity.cell[0])
+    d_hidden = torch.zeros_like(d_cell)
+    scratch = torch.empty_like(d_cell)
+    for step in reversed(range(len(grad_hidden))):
+        at = activity._at[step]
+        d_hidden.add_(grad_hidden[step])
+        torch.mul(d_hidden, at.o, out=scratch)
+        tanh_backward(scratch, at.cell_tanh, grad_input=scratch)
+        d_cell.add_(scratch)
+        torch.mul(d_cell, at.g, out=d_i)
+        torch.mul(d_cell, at.cell_before, out=d_f)
+        torch.mul(d_hidden, at.cell_tanh, out=d_o)
+        sigmoid_backward(d_sigmoids, at.sigmoids, grad_input=d_sigmoids)
+        torch.mul(d_cell, at.i, out=d_g)
+        tanh_backward(d_g, at.g, grad_input=d_g)
+        d_cell.mul_(at.f)
+        d_input.baddbmm_(d_gates, inputs[step].transpose(1, 2))
+        d_recurrent.baddbmm_(d_gates, at.hidden_before.transpose(1, 2))
+        d_bias.add_(d_gates.sum(2, keepdim=True))
+        torch.bmm(from_gates, d_gates, out=d_hidden)
+    return (
+        d_input,
+        d_recurrent,
+        d_bias,
+        d_hidden.sum(2, keepdim=True),
+        d_cell.sum(2, keepdim=True),
+    )

@@ -1,0 +1,249 @@
+"""Recording: networks with frozen weights, observed while they play.
+
+The behaviour becomes a trial table in which every seed is a subject and every test
+episode a session; the activity becomes a tree of arrays by seed, episode and step.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pfc_metarl.dopamine import reward_prediction_error
+from pfc_metarl.files import written_atomically
+from pfc_metarl.learning import exploration_noise
+from pfc_metarl.network import Network, weights_hash
+from pfc_metarl.seeds import generator
+from pfc_metarl.tasks.base import Episodes, Task, side_by_side
+from pfc_metarl.trials import compression, trial_table
+
+TEST_SEED = 0
+"""All networks and observers meet the same test episodes, of a stream of their own."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """What networks did and felt in a batch of episodes.
+
+    Tensors are (step, seed, ..., episode): ``observation`` and ``policy`` with a
+    feature dimension, ``states`` (by name) with a unit dimension.
+    """
+
+    episodes: Episodes
+    observation: Tensor
+    action: Tensor
+    reward: Tensor
+    policy: Tensor
+    value: Tensor
+    states: Mapping[str, Tensor]
+
+
+@torch.no_grad()
+def play(
+    network: Network,
+    task: Task,
+    n_episodes: int,
+    *,
+    reset_every_trial: bool = False,
+    n_recorded: int = 0,
+) -> Played:
+    """Let networks play the test episodes; their weights stay as they are.
+
+    Parameters
+    ----------
+    network
+        Networks of some seeds.
+    task
+        Its test episodes are the same for every seed, and were never trained on: they
+        are drawn from a stream of their own.
+    n_episodes
+        Number of test episodes.
+    reset_every_trial
+        Put the memory back into its initial state at the start of each trial, which
+        leaves the network its inputs (last action, last reward) and no more.
+    n_recorded
+        Keep the memory's state in the first so many episodes. Takes
+        4 bytes x steps x seeds x units x episodes for each part of the state.
+
+    Returns
+    -------
+    Played
+        Everything, on the CPU.
+    """
+    seeds, device = network.seeds, network.policy_bias.device
+    tape = task.draw(n_episodes, generator(TEST_SEED, "test episodes"))
+    episodes = task.begin(side_by_side([tape] * len(seeds), str(device)))
+    noise = _noise(task, seeds, n_episodes).to(device)
+    inputs = network.blank_inputs(task.steps, n_episodes)
+    outputs, actions, rewards = [], [], []
+    states: list[tuple[Tensor, ...]] = []
+    state = network.memory.initial_state(n_episodes)
+    observation = episodes.observation
+    for step in range(task.steps):
+        if reset_every_trial and step % task.steps_per_trial == 0:
+            state = network.memory.initial_state(n_episodes)
+        seen = inputs.observe(step, observation)
+        output, state = network.memory.forward_step(seen, state)
+        action = (network.logits(output) + noise[step]).argmax(1)
+        observation, reward = episodes.step(action)
+        inputs.feed_back(step, action, reward)
+        outputs.append(output)
+        actions.append(action)
+        rewards.append(reward)
+        states.append(tuple(part[..., :n_recorded] for part in state))
+    every_output = torch.stack(outputs)
+    names = network.memory.state_names if n_recorded else ()
+    return Played(
+        episodes,
+        inputs.steps[:, :, : network.n_observations].cpu(),
+        torch.stack(actions).cpu(),
+        torch.stack(rewards).cpu(),
+        network.logits(every_output).softmax(2).cpu(),
+        network.value(every_output).cpu(),
+        {
+            name: torch.stack([at_step[part] for at_step in states]).cpu()
+            for part, name in enumerate(names)
+        },
+    )
+
+
+def _noise(task: Task, seeds: Sequence[int], n_episodes: int) -> Tensor:
+    draws = [generator(seed, "test actions") for seed in seeds]
+    return torch.stack(
+        [
+            exploration_noise(task.steps, task.n_actions, n_episodes, draw)
+            for draw in draws
+        ],
+        dim=1,
+    )
+
+
+def behaviour(
+    episodes: Episodes, subject_id: Sequence[str], attrs: Mapping[str, Any]
+) -> xr.Dataset:
+    """Return finished episodes as a trial table.
+
+    Parameters
+    ----------
+    episodes
+        Of several seeds, tensors (trial, seed, episode), or of one player, tensors
+        (trial, episode).
+    subject_id
+        A name per seed.
+    attrs
+        Attributes of the table.
+
+    Returns
+    -------
+    xarray.Dataset
+        Trial table: subjects are seeds, sessions are their episodes in turn.
+    """
+    columns = {
+        name: values.reshape(len(values), len(subject_id), -1).permute(1, 2, 0).cpu()
+        for name, values in episodes.trials().items()
+    }
+    shape = columns["choice"].shape  # seed, episode, trial
+    subject, episode, trial = np.indices(shape).reshape(3, -1)
+    return trial_table(
+        {name: values.reshape(-1).numpy() for name, values in columns.items()},
+        subject=subject,
+        session=subject * shape[1] + episode,
+        trial_in_session=trial,
+        subject_id=subject_id,
+        session_name=[f"{s}, episode {e}" for s in subject_id for e in range(shape[1])],
+        attrs=attrs,
+    )
+
+
+def recording(
+    played: Played,
+    task: Task,
+    network: Network,
+    discount: float,
+    attrs: Mapping[str, Any],
+) -> xr.DataTree:
+    """Return the recorded episodes step by step, beside their trial table.
+
+    Parameters
+    ----------
+    played
+        From :func:`play` with ``n_recorded`` > 0.
+    task, network
+        What was played, and who played.
+    discount
+        Of the RPE, as in training.
+    attrs
+        Attributes of the tree.
+
+    Returns
+    -------
+    xarray.DataTree
+        ``/trials``: trial table of all the episodes played. ``/steps``, for the
+        recorded ones: (seed, episode, step) ``action``, ``reward``, ``value``, ``rpe``;
+        with a further dimension ``observation``, ``policy`` and the memory's state by
+        ``unit``. ``trial`` and ``phase`` say where in its trial a step is.
+    """
+    n_recorded = next(iter(played.states.values())).shape[-1]
+    rpe = reward_prediction_error(played.reward, played.value, discount)
+    by_step = {
+        "action": (played.action, "index"),
+        "reward": (played.reward, "reward"),
+        "value": (played.value, "reward"),
+        "rpe": (rpe, "reward"),
+    }
+    by_feature = {
+        "observation": (played.observation, "cue"),
+        "policy": (played.policy, "choice_option"),
+        **{name: (values, "unit") for name, values in played.states.items()},
+    }
+    dims = ("seed", "episode", "step")
+    steps = xr.Dataset(
+        {
+            name: (dims, _seed_first(values[..., :n_recorded]), {"units": unit})
+            for name, (values, unit) in by_step.items()
+        }
+        | {
+            name: ((*dims, feature), _seed_first(values[..., :n_recorded]))
+            for name, (values, feature) in by_feature.items()
+        },
+        coords={
+            "seed": list(network.seeds),
+            "trial": ("step", np.arange(task.steps) // task.steps_per_trial),
+            "phase": ("step", list(task.phases) * task.trials),
+        },
+        attrs={"discount": discount},
+    )
+    names = [f"seed {seed}" for seed in network.seeds]
+    trials = behaviour(played.episodes, names, attrs)
+    tree = {"/": xr.Dataset(attrs=dict(attrs)), "/trials": trials, "/steps": steps}
+    return xr.DataTree.from_dict(tree)
+
+
+def _seed_first(values: Tensor) -> NDArray[Any]:
+    """(step, seed, [feature,] episode) to (seed, episode, step[, feature])."""
+    order = (1, 2, 0) if values.dim() == 3 else (1, 3, 0, 2)
+    array: NDArray[Any] = values.permute(*order).contiguous().numpy()
+    return array
+
+
+def save_recording(tree: xr.DataTree, path: Path) -> None:
+    """Write a recording as compressed netCDF4, atomically."""
+    encoding = {
+        node.path: compression(node.to_dataset()) for node in tree.subtree if node.sizes
+    }
+    with written_atomically(path) as partial:
+        tree.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
+
+
+def hashes(network: Network) -> list[str]:
+    """Return the SHA-256 sum of each seed's weights."""
+    return [
+        weights_hash(network.seed_weights(position))
+        for position in range(len(network.seeds))
+    ]

@@ -1,0 +1,122 @@
+"""The run folder: a pure function of a configuration, kept whole by a manifest."""
+
+import json
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pfc_metarl.errors import DataError, InputError
+from pfc_metarl.files import PARTIAL, sha256, write_text
+
+MANIFEST = "manifest.json"
+CONFIGURATION = "configuration.json"
+
+
+class RunFolder:
+    """Folder of one run.
+
+    ``manifest.json`` lists the finished files with their SHA-256 sums; a file is opened
+    only if its sum agrees. One process at a time may hold the folder.
+
+    Parameters
+    ----------
+    path
+        The folder; made when it is missing.
+    configuration
+        JSON text that determines the run.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be written, belongs to something else, or another run is
+        at work in it.
+    """
+
+    def __init__(self, path: Path, configuration: str) -> None:
+        self.path = path
+        self._lock = FileLock(path / ".lock", timeout=0)
+        self._hold()
+        self._check_owner(configuration)
+        if not (path / CONFIGURATION).exists():
+            write_text(path / CONFIGURATION, configuration)
+        for stray in path.glob(f"*{PARTIAL}"):
+            stray.unlink()  # its writer was killed
+
+    def _hold(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"{self.path}: another run is at work here; wait for it to end, "
+                "or choose another --out"
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); "
+                "choose another folder with --out"
+            ) from None
+
+    def _check_owner(self, configuration: str) -> None:
+        found = self.path / CONFIGURATION
+        if found.exists():
+            if found.read_text(encoding="utf-8") != configuration:
+                raise InputError(
+                    f"{found}: not the configuration of this run; "
+                    "choose another --out, nothing was changed"
+                )
+        elif any(entry.name != ".lock" for entry in self.path.iterdir()):
+            raise InputError(
+                f"{self.path}: holds files but no {CONFIGURATION}, so it is not a run "
+                "folder; choose another --out, nothing was changed"
+            )
+
+    def release(self) -> None:
+        """Let other processes use the folder."""
+        self._lock.release()
+
+    def __truediv__(self, name: str) -> Path:
+        """Return the path of a file in the folder."""
+        return self.path / name
+
+    def has(self, *names: str) -> bool:
+        """Return whether files are finished and whole.
+
+        Raises
+        ------
+        DataError
+            When a finished file is damaged or its sum is not known.
+        """
+        return all(self._verified(name) for name in names)
+
+    def _verified(self, name: str) -> bool:
+        if not (self / name).is_file():
+            return False
+        expected = self._sums().get(name)
+        if expected is None:
+            return False  # written, but the run was stopped before it was entered
+        if sha256(self / name) != expected:
+            raise DataError(
+                f"{self / name}: SHA-256 differs from {MANIFEST}; it is damaged or was "
+                "edited: move it away to have it made again"
+            )
+        return True
+
+    def enter(self, *names: str) -> None:
+        """Enter finished files into the manifest."""
+        sums = self._sums() | {name: sha256(self / name) for name in names}
+        text = json.dumps({"format": 1, "sha256": sums}, indent=1, sort_keys=True)
+        write_text(self / MANIFEST, text)
+
+    def _sums(self) -> dict[str, str]:
+        if not (self / MANIFEST).exists():
+            return {}
+        try:
+            manifest = json.loads((self / MANIFEST).read_text(encoding="utf-8"))
+            sums: dict[str, str] = manifest["sha256"]
+        except (ValueError, KeyError, TypeError):
+            raise DataError(
+                f"{self / MANIFEST}: damaged; move it away to have the results of "
+                "this run made again"
+            ) from None
+        return sums

@@ -1,0 +1,280 @@
+"""Training: the loop around the slow learning, for a group of seeds at a time.
+
+Seeds are trained in fixed groups, a process each, with one thread: faster for networks
+this small, and the result does not depend on the number of cores, bit for bit.
+"""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pfc_metarl import checkpoints
+from pfc_metarl.configuration import Configuration
+from pfc_metarl.errors import InputError
+from pfc_metarl.learning import Learner, exploration_noise
+from pfc_metarl.network import Network
+from pfc_metarl.seeds import generator
+from pfc_metarl.tasks import side_by_side
+
+CHECKPOINT_SECONDS = 3.0
+REPORT_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a group of seeds has come."""
+
+    seeds: tuple[int, ...]
+    update: int
+    updates: int
+    reward: tuple[float, ...]  # per trial, latest updates, one per seed
+    steps_per_second: float  # all seeds of the group together
+
+
+@dataclass
+class Group:
+    """Seeds in training side by side; all that a checkpoint holds.
+
+    ``reward`` is the mean reward per trial of every update so far, (update, seed).
+    """
+
+    configuration: Configuration
+    seeds: Sequence[int]
+
+    def __post_init__(self) -> None:
+        """Start every seed from its own generators."""
+        task, learning = self.configuration.task, self.configuration.learning
+        network = Network(self.configuration.network, task, self.seeds)
+        self.network = network.to(self.configuration.device)
+        self.learner = Learner(self.network, learning, task.steps)
+        self.generators = [generator(seed, "training") for seed in self.seeds]
+        self.reward = torch.zeros(learning.updates, len(self.seeds))
+        self.update = 0
+
+    @property
+    def name(self) -> str:
+        """What its checkpoints are called."""
+        return f"seeds-{self.seeds[0]:03d}-{self.seeds[-1]:03d}"
+
+    def learn(self) -> None:
+        """Do one update.
+
+        Raises
+        ------
+        InputError
+            When a loss is no longer a finite number.
+        """
+        reward, loss = self.learner.update(*self._draw())
+        if not torch.isfinite(loss).all():
+            seed = self.seeds[int((~torch.isfinite(loss)).nonzero()[0])]
+            raise InputError(
+                f"seed {seed} diverged at update {self.update} (loss "
+                f"{float(loss.max())}); a lower learning rate may help"
+            )
+        self.reward[self.update] = (
+            reward.sum(0).mean(-1) / self.configuration.task.trials
+        )
+        self.update += 1
+
+    def _draw(self) -> tuple[Any, Tensor]:
+        """Draw each seed's episodes and exploration from its own generator."""
+        task, batch = self.configuration.task, self.configuration.learning.batch
+        tapes, noise = [], []
+        for draw in self.generators:
+            tapes.append(task.draw(batch, draw))
+            noise.append(exploration_noise(task.steps, task.n_actions, batch, draw))
+        device = self.configuration.device
+        exploration = torch.stack(noise, dim=1).to(device)
+        return task.begin(side_by_side(tapes, device)), exploration
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint must hold to go on with the same bits."""
+        return {
+            "configuration": self.configuration.as_json(),
+            "seeds": list(self.seeds),
+            "network": self.network.state_dict(),
+            "optimiser": self.learner.optimiser.state_dict(),
+            "generators": [draw.get_state() for draw in self.generators],
+            "reward": self.reward[: self.update],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Raises
+        ------
+        InputError
+            When it belongs to another configuration or other seeds.
+        """
+        if (state["configuration"], state["seeds"]) != (
+            self.configuration.as_json(),
+            list(self.seeds),
+        ):
+            raise InputError(
+                f"checkpoint of {self.name}: made with another configuration; "
+                "choose another --out"
+            )
+        self.update = state["update"]
+        self.network.load_state_dict(state["network"])
+        self.learner.optimiser.load_state_dict(state["optimiser"])
+        for draw, saved in zip(self.generators, state["generators"], strict=True):
+            draw.set_state(saved)
+        self.reward[: self.update] = state["reward"]
+
+
+def train_group(
+    configuration: Configuration,
+    seeds: Sequence[int],
+    folder: Path,
+    report: Callable[[Progress], None],
+) -> Group:
+    """Train a group of seeds to the end, going on from its newest checkpoint.
+
+    Parameters
+    ----------
+    configuration
+        What to train.
+    seeds
+        The group, one of ``configuration.groups()``.
+    folder
+        Where its checkpoints lie.
+    report
+        Called a few times per second.
+
+    Returns
+    -------
+    Group
+        Trained; its last checkpoint is written.
+    """
+    group = Group(configuration, seeds)
+    saved = checkpoints.newest(folder, group.name)
+    if saved is not None:
+        group.restore(saved)
+    updates = configuration.learning.updates
+    began, first_update = time.monotonic(), group.update
+    last_report = last_checkpoint = began
+    while group.update < updates:
+        group.learn()
+        now = time.monotonic()
+        if now - last_report > REPORT_SECONDS or group.update == updates:
+            report(_progress(group, (group.update - first_update) / (now - began)))
+            last_report = now
+        if now - last_checkpoint > CHECKPOINT_SECONDS or group.update == updates:
+            checkpoints.save(folder, group.name, group.update, group.state())
+            last_checkpoint = now
+    return group
+
+
+def _progress(group: Group, updates_per_second: float) -> Progress:
+    learning = group.configuration.learning
+    steps = group.configuration.task.steps * learning.batch * len(group.seeds)
+    recent = group.reward[max(0, group.update - 10) : group.update].mean(0)
+    return Progress(
+        tuple(group.seeds),
+        group.update,
+        learning.updates,
+        tuple(recent.tolist()),
+        updates_per_second * steps,
+    )
+
+
+def train(
+    configuration: Configuration, folder: Path, report: Callable[[Progress], None]
+) -> None:
+    """Train all seeds, as many groups at a time as there are cores.
+
+    Parameters
+    ----------
+    configuration
+        What to train.
+    folder
+        Where checkpoints go; finished groups are not trained again.
+    report
+        Called in this process whenever a group tells how far it is.
+
+    Raises
+    ------
+    InputError
+        When a group cannot go on; its message says why.
+    """
+    processes = _cores() if configuration.device == "cpu" else 1
+    waiting = configuration.groups()
+    running: dict[Connection, multiprocessing.process.BaseProcess] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                connection, process = _start(configuration, waiting.pop(0), folder)
+                running[connection] = process
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                _receive(ready, running, report)
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _cores() -> int:
+    """Cores that this process may use (not every system says so)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start(
+    configuration: Configuration, seeds: Sequence[int], folder: Path
+) -> tuple[Connection, multiprocessing.process.BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_train_in_process, args=(configuration, seeds, folder, there)
+    )
+    process.start()
+    there.close()  # so that the end of the process is noticed here
+    return here, process
+
+
+def _receive(
+    connection: Connection,
+    running: dict[Connection, multiprocessing.process.BaseProcess],
+    report: Callable[[Progress], None],
+) -> None:
+    try:
+        message = connection.recv()
+    except EOFError:
+        process = running.pop(connection)
+        process.join()
+        if process.exitcode:
+            raise InputError(
+                f"a training process ended with exit code {process.exitcode}; "
+                "run the same command again to go on from the last checkpoint"
+            ) from None
+        return
+    if isinstance(message, InputError):
+        raise message
+    report(message)
+
+
+def _train_in_process(
+    configuration: Configuration,
+    seeds: Sequence[int],
+    folder: Path,
+    connection: Connection,
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    torch.set_num_threads(1)
+    try:
+        train_group(configuration, seeds, folder, connection.send)
+    except InputError as error:
+        connection.send(error)
+    except BrokenPipeError:
+        pass  # the parent is gone: the last checkpoint stands
