@@ -20,15 +20,9 @@ def each_subject(table: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
     Raises
     ------
     DataError
-        When there is no subject, or two have one name.
+        When there is no subject.
     """
     names = [str(name) for name in table.subject_id.values]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(
-            f"two subjects are called {', '.join(twice)}; rename them in subject_id "
-            "before joining tables"
-        )
     if not names:
         raise DataError("the trial table has no subject; there is no choice to score")
     for index, name in enumerate(names):

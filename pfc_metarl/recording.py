@@ -21,7 +21,8 @@ from pfc_metarl.learning import exploration_noise
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.seeds import generator
 from pfc_metarl.tasks.base import Episodes, Task, side_by_side
-from pfc_metarl.trials import compression, trial_table
+from pfc_metarl.trial_files import compression
+from pfc_metarl.trials import trial_table
 
 TEST_SEED = 0
 """All networks and observers meet the same test episodes, of a stream of their own."""

@@ -9,19 +9,15 @@ Small integers use -1 for missing, floats NaN. The names in :data:`VARIABLES` me
 same in every table; a table may hold more, such as a task's latents or event times.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from pfc_metarl.errors import DataError, InputError
-from pfc_metarl.files import written_atomically
 
 MISSING = -1  # code of a missing value in every integer variable
 
@@ -223,7 +219,8 @@ def _check_index(table: xr.Dataset) -> None:
     names, counts = np.unique(table.subject_id.values, return_counts=True)
     if (counts > 1).any():
         raise DataError(
-            f"two subjects are called '{names[counts > 1][0]}'; names must differ"
+            f"two subjects are called '{names[counts > 1][0]}'; "
+            "rename one in subject_id before joining tables"
         )
     for name in INDEX:
         if table[name].dtype.kind != "i":
@@ -383,106 +380,3 @@ def select(table: xr.Dataset, keep: NDArray[np.bool_]) -> xr.Dataset:
             {name: ("trial", index.astype("int32"))}
         )
     return validate(part)
-
-
-def save(table: xr.Dataset, path: Path) -> None:
-    """Write a trial table as compressed netCDF4, atomically.
-
-    Compression also makes later damage to the file noticeable when it is read.
-    """
-    with written_atomically(path) as partial:
-        validate(table).to_netcdf(
-            partial, engine="h5netcdf", encoding=compression(table)
-        )
-
-
-def compression(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
-    """Return netCDF encodings that compress every numeric variable of a dataset."""
-    return {
-        name: {"zlib": True, "complevel": 1}
-        for name, variable in dataset.variables.items()
-        if variable.dtype.kind in "iufb" and variable.ndim
-    }
-
-
-def load(path: Path) -> xr.Dataset:
-    """Read a trial table from netCDF (``.nc``) or CSV (``.csv``) and validate it.
-
-    Raises
-    ------
-    DataError
-        When the file is missing, unreadable, or not a trial table.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; expected a trial table (.nc or .csv)")
-    try:
-        if path.suffix == ".csv":
-            return from_frame(pd.read_csv(path))
-        return validate(xr.load_dataset(path, engine="h5netcdf"))
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise DataError(
-            f"{path}: cannot be read ({_first_line(error)}); "
-            "expected a trial table as netCDF4 (.nc) or CSV (.csv)"
-        ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def to_frame(table: xr.Dataset) -> pd.DataFrame:
-    """Return a tidy data frame: a row per trial, subjects and sessions by name.
-
-    Columns are ``subject``, ``session``, ``trial_in_session``, then the variables.
-    """
-    columns = [str(name) for name in table.data_vars if table[name].dims == ("trial",)]
-    frame = pd.DataFrame({name: table[name].values for name in columns})
-    frame.insert(0, "trial_in_session", table.trial_in_session.values)
-    frame.insert(0, "session", table.session_name.values[table.session.values])
-    frame.insert(0, "subject", table.subject_id.values[table.subject.values])
-    return frame
-
-
-def from_frame(
-    frame: pd.DataFrame, attrs: Mapping[str, str | int | float] | None = None
-) -> xr.Dataset:
-    """Build a trial table from a tidy data frame, as :func:`to_frame` gives it.
-
-    Parameters
-    ----------
-    frame
-        A row per trial with ``subject``, ``session`` (names; equal session names of
-        two subjects are two sessions), ``trial_in_session``, ``choice`` and ``reward``.
-    attrs
-        Attributes of the table.
-
-    Raises
-    ------
-    DataError
-        When a column is missing or a value is not allowed.
-    """
-    for name in (*INDEX, "choice", "reward"):
-        if name not in frame:
-            raise DataError(
-                f"no column '{name}' among {', '.join(map(str, frame.columns))}; "
-                "a table of trials needs it"
-            )
-    subject, subject_id = pd.factorize(frame["subject"].astype(str))
-    pairs = list(zip(subject, frame["session"].astype(str), strict=True))
-    session, sessions = pd.factorize(pd.Series(pairs, dtype=object))
-    return trial_table(
-        {str(name): frame[name].to_numpy() for name in frame if name not in INDEX},
-        subject=subject,
-        session=session,
-        trial_in_session=frame["trial_in_session"].to_numpy(),
-        subject_id=list(subject_id),
-        session_name=[name for _, name in sessions],
-        attrs=attrs,
-    )
-
-
-def json_attribute(value: Any) -> str:
-    """Return a configuration as the one JSON string that netCDF attributes allow."""
-    return json.dumps(value, sort_keys=True, default=str)

@@ -8,8 +8,9 @@ import xarray as xr
 
 from pfc_metarl.data import DATA_SETS, load
 from pfc_metarl.data.registry import Counts
-from pfc_metarl.trials import VARIABLES, save, validate
-from pfc_metarl.trials import load as open_table
+from pfc_metarl.trial_files import load as open_table
+from pfc_metarl.trial_files import save
+from pfc_metarl.trials import VARIABLES, validate
 
 every_data_set = pytest.mark.parametrize("name", sorted(DATA_SETS))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from pfc_metarl.errors import DataError, InputError
+from pfc_metarl.errors import InputError
 from pfc_metarl.fits import MODELS, compare, fit, predict
 from pfc_metarl.trials import concatenate
 
@@ -76,12 +76,6 @@ def test_an_estimate_on_its_bound_is_said_to_be(make_table: Make) -> None:
     result = fit("model-free", always, restarts=3).squeeze("subject")
     assert bool(result.on_bound.any())
     assert float(result.log_likelihood) <= 0
-
-
-def test_two_subjects_of_one_name_are_refused(simulated: Make) -> None:
-    one = simulated("model-based", 0.4, 2.5, n_sessions=1, n_trials=20)
-    with pytest.raises(DataError, match="two subjects are called a"):
-        fit("model-based", concatenate([one, one]))
 
 
 def test_no_restart_is_refused(four_trials: xr.Dataset) -> None:

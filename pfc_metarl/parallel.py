@@ -1,0 +1,111 @@
+"""All seeds of a run in training, a process for each group.
+
+Groups are fixed and each has one thread: faster for networks this small, and the result
+does not depend on the number of cores, bit for bit.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import torch
+
+from pfc_metarl.configuration import Configuration
+from pfc_metarl.errors import InputError
+from pfc_metarl.training import Progress, train_group
+
+
+def train(
+    configuration: Configuration, folder: Path, report: Callable[[Progress], None]
+) -> None:
+    """Train all seeds, as many groups at a time as there are cores.
+
+    Parameters
+    ----------
+    configuration
+        What to train.
+    folder
+        Where checkpoints go; finished groups are not trained again.
+    report
+        Called in this process whenever a group tells how far it is.
+
+    Raises
+    ------
+    InputError
+        When a group cannot go on; its message says why.
+    """
+    processes = _cores() if configuration.device == "cpu" else 1
+    waiting = configuration.groups()
+    running: dict[Connection, multiprocessing.process.BaseProcess] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                connection, process = _start(configuration, waiting.pop(0), folder)
+                running[connection] = process
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                _receive(ready, running, report)
+    finally:
+        for process in running.values():
+            process.terminate()
+            process.join()
+
+
+def _cores() -> int:
+    """Cores that this process may use (not every system says so)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _start(
+    configuration: Configuration, seeds: Sequence[int], folder: Path
+) -> tuple[Connection, multiprocessing.process.BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_train_in_process, args=(configuration, seeds, folder, there)
+    )
+    process.start()
+    there.close()  # so that the end of the process is noticed here
+    return here, process
+
+
+def _receive(
+    connection: Connection,
+    running: dict[Connection, multiprocessing.process.BaseProcess],
+    report: Callable[[Progress], None],
+) -> None:
+    try:
+        message = connection.recv()
+    except EOFError:
+        process = running.pop(connection)
+        process.join()
+        if process.exitcode:
+            raise InputError(
+                f"a training process ended with exit code {process.exitcode}; "
+                "run the same command again to go on from the last checkpoint"
+            ) from None
+        return
+    if isinstance(message, InputError):
+        raise message
+    report(message)
+
+
+def _train_in_process(
+    configuration: Configuration,
+    seeds: Sequence[int],
+    folder: Path,
+    connection: Connection,
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    torch.set_num_threads(1)
+    try:
+        train_group(configuration, seeds, folder, connection.send)
+    except InputError as error:
+        connection.send(error)
+    except BrokenPipeError:
+        pass  # the parent is gone: the last checkpoint stands
