@@ -50,8 +50,8 @@ def fit(
     InputError
         When there is no such model, or ``restarts`` is below 1.
     DataError
-        When the table lacks a column or values the model needs, or a subject has no choice
-        to score.
+        When the table lacks a column or values the model needs, or a subject has no
+        choice to score.
 
     Examples
     --------

@@ -26,6 +26,8 @@ class Configuration:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     device: str = "cpu"
+    test_episodes: int = 300  # a reimplementation of Wang et al. 2018
+    recorded_episodes: int = 30  # Wang et al. 2018, RPE analysis of simulation 4
 
     def __post_init__(self) -> None:
         """Check the number of seeds.

@@ -43,6 +43,7 @@ class Played:
     policy: Tensor
     value: Tensor
     states: Mapping[str, Tensor]
+    n_recorded: int
 
 
 @torch.no_grad()
@@ -111,6 +112,7 @@ def play(
             name: torch.stack([at_step[part] for at_step in states]).cpu()
             for part, name in enumerate(names)
         },
+        n_recorded,
     )
 
 
@@ -190,7 +192,7 @@ def recording(
         with a further dimension ``observation``, ``policy`` and the memory's state by
         ``unit``. ``trial`` and ``phase`` say where in its trial a step is.
     """
-    n_recorded = next(iter(played.states.values())).shape[-1]
+    n_recorded = played.n_recorded
     rpe = reward_prediction_error(played.reward, played.value, discount)
     by_step = {
         "action": (played.action, "index"),

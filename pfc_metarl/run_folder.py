@@ -39,7 +39,7 @@ class RunFolder:
         self._check_owner(configuration)
         if not (path / CONFIGURATION).exists():
             write_text(path / CONFIGURATION, configuration)
-        for stray in path.glob(f"*{PARTIAL}"):
+        for stray in path.glob(f"**/*{PARTIAL}"):
             stray.unlink()  # its writer was killed
 
     def _hold(self) -> None:
@@ -71,7 +71,11 @@ class RunFolder:
                 "folder; choose another --out, nothing was changed"
             )
 
-    def release(self) -> None:
+    def __enter__(self) -> "RunFolder":
+        """Hold the folder for the length of a block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Let other processes use the folder."""
         self._lock.release()
 

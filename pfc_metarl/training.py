@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from pfc_metarl import checkpoints
@@ -148,10 +149,17 @@ def train_group(
         Trained; its last checkpoint is written.
     """
     group = Group(configuration, seeds)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f"{group.name}.lock", timeout=60):  # an orphan may linger
+        _train(group, folder, report)
+    return group
+
+
+def _train(group: Group, folder: Path, report: Callable[[Progress], None]) -> None:
     saved = checkpoints.newest(folder, group.name)
     if saved is not None:
         group.restore(saved)
-    updates = configuration.learning.updates
+    updates = group.configuration.learning.updates
     began, first_update = time.monotonic(), group.update
     last_report = last_checkpoint = began
     while group.update < updates:
@@ -163,7 +171,6 @@ def train_group(
         if now - last_checkpoint > CHECKPOINT_SECONDS or group.update == updates:
             checkpoints.save(folder, group.name, group.update, group.state())
             last_checkpoint = now
-    return group
 
 
 def _progress(group: Group, updates_per_second: float) -> Progress:

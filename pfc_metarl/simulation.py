@@ -1,0 +1,217 @@
+"""One simulation from start to end: train, freeze, let it play, record.
+
+A simulation lives in a run folder named by its configuration. What is finished is
+reused; a run that was stopped goes on.
+"""
+
+import json
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from pfc_metarl import checkpoints
+from pfc_metarl.configuration import Configuration
+from pfc_metarl.errors import DataError
+from pfc_metarl.files import written_atomically
+from pfc_metarl.network import Network, weights_hash
+from pfc_metarl.parallel import train
+from pfc_metarl.recording import behaviour, hashes, play, recording, save_recording
+from pfc_metarl.run_folder import RunFolder
+from pfc_metarl.training import Group, Progress
+from pfc_metarl.trial_files import compression, save
+from pfc_metarl.version import __version__
+
+TRAINING, BEHAVIOUR, RECORDING = "training.nc", "behaviour.nc", "recording.nc"
+
+
+def open_run(configuration: Configuration, root: Path) -> RunFolder:
+    """Open the run folder of a configuration below ``root``, making it if need be.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written, is not ours, or is in use.
+    """
+    return RunFolder(root / configuration.folder_name(), configuration.as_json())
+
+
+def trained(
+    configuration: Configuration, run: RunFolder, report: Callable[[Progress], None]
+) -> Network:
+    """Return the trained networks of a run, training them first if need be.
+
+    Parameters
+    ----------
+    configuration
+        What to train.
+    run
+        Its folder; gets ``weights/seed-000.pt``, ... and ``training.nc``.
+    report
+        Told how far training is, a few times per second.
+
+    Returns
+    -------
+    Network
+        All seeds side by side, on the CPU.
+    """
+    seeds = range(configuration.seeds)
+    names = [_weights_name(seed) for seed in seeds]
+    if not run.has(*names, TRAINING):
+        train(configuration, run / "checkpoints", report)
+        _keep(configuration, run)
+    network = Network(configuration.network, configuration.task, seeds)
+    for position, name in enumerate(names):
+        network.load_seed_weights(position, read_weights(run / name))
+    return network
+
+
+def _weights_name(seed: int) -> str:
+    return f"weights/seed-{seed:03d}.pt"
+
+
+def _keep(configuration: Configuration, run: RunFolder) -> None:
+    """Put the outcome of training where it stays: weights by seed, curves together."""
+    curves = []
+    for seeds in configuration.groups():
+        group = Group(configuration, seeds)
+        content = checkpoints.newest(run / "checkpoints", group.name)
+        if content is None:
+            raise DataError(f"{run / 'checkpoints'}: no checkpoint of {group.name}")
+        group.restore(content)
+        curves.append(group.reward.T)
+        for position, seed in enumerate(seeds):
+            weights = group.network.seed_weights(position)
+            write_weights(run / _weights_name(seed), seed, weights)
+            run.enter(_weights_name(seed))
+    _save_curves(configuration, torch.cat(curves), run)
+
+
+def _save_curves(
+    configuration: Configuration, reward: torch.Tensor, run: RunFolder
+) -> None:
+    attrs = {"long_name": "mean reward per trial in training", "units": "reward/trial"}
+    curves = xr.Dataset(
+        {"reward": (("seed", "update"), reward.numpy(), attrs)},
+        coords={"seed": list(range(configuration.seeds))},
+        attrs={
+            "episodes_per_update": configuration.learning.batch,
+            **provenance_attributes(configuration),
+        },
+    )
+    save_dataset(curves, run / TRAINING)
+    run.enter(TRAINING)
+
+
+def write_weights(path: Path, seed: int, weights: dict[str, torch.Tensor]) -> None:
+    """Write the weights of one seed, atomically, with their SHA-256 sum."""
+    content = {
+        "format": checkpoints.FORMAT,
+        "seed": seed,
+        "sha256": weights_hash(weights),
+        "weights": {name: weight.cpu() for name, weight in weights.items()},
+    }
+    with written_atomically(path) as partial:
+        torch.save(content, partial)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of one seed.
+
+    Raises
+    ------
+    DataError
+        When the file is of another format or its content does not match its sum.
+    """
+    content = torch.load(path, weights_only=True)
+    if content.get("format") != checkpoints.FORMAT:
+        raise DataError(
+            f"{path}: weights of format {content.get('format')}; this version of "
+            f"pfc_metarl reads format {checkpoints.FORMAT}: choose another --out"
+        )
+    weights: dict[str, torch.Tensor] = content["weights"]
+    if weights_hash(weights) != content["sha256"]:
+        raise DataError(f"{path}: weights do not match their SHA-256 sum; damaged")
+    return weights
+
+
+def observed(configuration: Configuration, run: RunFolder, network: Network) -> None:
+    """Let frozen networks play the test episodes; write behaviour and recording.
+
+    Parameters
+    ----------
+    configuration
+        Says how many test episodes are played and recorded.
+    run
+        Gets ``behaviour.nc`` and ``recording.nc``.
+    network
+        Trained networks. Their hashes before and after go into the attributes.
+
+    Raises
+    ------
+    DataError
+        When playing changed a weight.
+    """
+    if run.has(BEHAVIOUR, RECORDING):
+        return
+    before = hashes(network)
+    played = play(
+        network,
+        configuration.task,
+        configuration.test_episodes,
+        n_recorded=configuration.recorded_episodes,
+    )
+    after = hashes(network)
+    if before != after:
+        raise DataError(
+            "playing the test episodes changed the weights; nothing written"
+        )
+    attrs = provenance_attributes(configuration) | {
+        "weights_sha256_before": json.dumps(before),
+        "weights_sha256_after": json.dumps(after),
+    }
+    table = behaviour(played.episodes, subject_names(network.seeds), attrs)
+    save(table, run / BEHAVIOUR)
+    discount = configuration.learning.discount
+    tree = recording(played, configuration.task, network, discount, attrs)
+    save_recording(tree, run / RECORDING)
+    run.enter(BEHAVIOUR, RECORDING)
+
+
+def subject_names(seeds: Sequence[int]) -> list[str]:
+    """Return what seeds are called in trial tables."""
+    return [f"seed {seed}" for seed in seeds]
+
+
+def provenance_attributes(configuration: Configuration) -> dict[str, str]:
+    """Return the attributes that say how a result of a configuration was made."""
+    return {
+        "task": configuration.task_name,
+        "species": "artificial network",
+        "source": f"pfc_metarl {__version__}, preset {configuration.preset}",
+        "citation": "Wang, Kurth-Nelson et al. 2018 Nat Neurosci 21:860",
+        "configuration": configuration.as_json(),
+        "versions": json.dumps(versions()),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {
+        "pfc_metarl": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "xarray": xr.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def save_dataset(data: Any, path: Path) -> None:
+    """Write a dataset as compressed netCDF4, atomically."""
+    with written_atomically(path) as partial:
+        data.to_netcdf(partial, engine="h5netcdf", encoding=compression(data))
