@@ -5,6 +5,8 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import torch
+
 from pfc_metarl.errors import InputError
 from pfc_metarl.learning import LearningSettings
 from pfc_metarl.network import NetworkSettings
@@ -101,3 +103,24 @@ FAST = replace(
     updates=200,
 )
 """Settings that learn the two-step task soonest (chosen by measurement, ours)."""
+
+
+def device_named(name: str) -> str:
+    """Return the device to use: ``"cpu"`` or ``"cuda"``.
+
+    Parameters
+    ----------
+    name
+        ``"cpu"``, ``"cuda"``, or ``"auto"``: a GPU if there is one.
+
+    Raises
+    ------
+    InputError
+        When the name is unknown or the device is not there.
+    """
+    if name not in ("cpu", "cuda", "auto"):
+        raise InputError(f"no device '{name}'; expected cpu, cuda or auto")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise InputError("device is cuda but torch finds none; use --device cpu")
+    return "cuda" if name != "cpu" and available else "cpu"

@@ -6,7 +6,6 @@ episode a session; the activity becomes a tree of arrays by seed, episode and st
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pfc_metarl.dopamine import reward_prediction_error
-from pfc_metarl.files import written_atomically
 from pfc_metarl.learning import exploration_noise
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.seeds import generator
 from pfc_metarl.tasks.base import Episodes, Task, side_by_side
-from pfc_metarl.trial_files import compression
 from pfc_metarl.trials import trial_table
 
 TEST_SEED = 0
@@ -233,15 +230,6 @@ def _seed_first(values: Tensor) -> NDArray[Any]:
     order = (1, 2, 0) if values.dim() == 3 else (1, 3, 0, 2)
     array: NDArray[Any] = values.permute(*order).contiguous().numpy()
     return array
-
-
-def save_recording(tree: xr.DataTree, path: Path) -> None:
-    """Write a recording as compressed netCDF4, atomically."""
-    encoding = {
-        node.path: compression(node.to_dataset()) for node in tree.subtree if node.sizes
-    }
-    with written_atomically(path) as partial:
-        tree.to_netcdf(partial, engine="h5netcdf", encoding=encoding)
 
 
 def hashes(network: Network) -> list[str]:

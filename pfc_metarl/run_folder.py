@@ -108,7 +108,14 @@ class RunFolder:
 
     def enter(self, *names: str) -> None:
         """Enter finished files into the manifest."""
-        sums = self._sums() | {name: sha256(self / name) for name in names}
+        self._write(self._sums() | {name: sha256(self / name) for name in names})
+
+    def forget(self, *names: str) -> None:
+        """Strike files from the manifest: they are to be made again."""
+        sums = self._sums()
+        self._write({name: sums[name] for name in sums if name not in names})
+
+    def _write(self, sums: dict[str, str]) -> None:
         text = json.dumps({"format": 1, "sha256": sums}, indent=1, sort_keys=True)
         write_text(self / MANIFEST, text)
 

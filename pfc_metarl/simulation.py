@@ -8,7 +8,6 @@ import json
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +16,13 @@ import xarray as xr
 from pfc_metarl import checkpoints
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.errors import DataError
-from pfc_metarl.files import written_atomically
+from pfc_metarl.files import save_dataset, save_tree, written_atomically
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.parallel import train
-from pfc_metarl.recording import behaviour, hashes, play, recording, save_recording
+from pfc_metarl.recording import behaviour, hashes, play, recording
 from pfc_metarl.run_folder import RunFolder
 from pfc_metarl.training import Group, Progress
-from pfc_metarl.trial_files import compression, save
+from pfc_metarl.trial_files import save
 from pfc_metarl.version import __version__
 
 TRAINING, BEHAVIOUR, RECORDING = "training.nc", "behaviour.nc", "recording.nc"
@@ -178,7 +177,7 @@ def observed(configuration: Configuration, run: RunFolder, network: Network) -> 
     save(table, run / BEHAVIOUR)
     discount = configuration.learning.discount
     tree = recording(played, configuration.task, network, discount, attrs)
-    save_recording(tree, run / RECORDING)
+    save_tree(tree, run / RECORDING)
     run.enter(BEHAVIOUR, RECORDING)
 
 
@@ -209,9 +208,3 @@ def versions() -> dict[str, str]:
         "xarray": xr.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
     }
-
-
-def save_dataset(data: Any, path: Path) -> None:
-    """Write a dataset as compressed netCDF4, atomically."""
-    with written_atomically(path) as partial:
-        data.to_netcdf(partial, engine="h5netcdf", encoding=compression(data))

@@ -2,34 +2,24 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import xarray as xr
 
 from pfc_metarl.errors import DataError
-from pfc_metarl.files import written_atomically
+from pfc_metarl.files import save_dataset
 from pfc_metarl.trials import INDEX, trial_table, validate
 
 
 def save(table: xr.Dataset, path: Path) -> None:
     """Write a trial table as compressed netCDF4, atomically.
 
-    Compression also makes later damage to the file noticeable when it is read.
+    Raises
+    ------
+    DataError
+        When it is not a valid trial table; nothing is written.
     """
-    with written_atomically(path) as partial:
-        validate(table).to_netcdf(
-            partial, engine="h5netcdf", encoding=compression(table)
-        )
-
-
-def compression(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
-    """Return netCDF encodings that compress every numeric variable of a dataset."""
-    return {
-        name: {"zlib": True, "complevel": 1}
-        for name, variable in dataset.variables.items()
-        if variable.dtype.kind in "iufb" and variable.ndim
-    }
+    save_dataset(validate(table), path)
 
 
 def load(path: Path) -> xr.Dataset:

@@ -1,0 +1,103 @@
+"""The command line: ``pfc-metarl``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from pfc_metarl.errors import InputError
+from pfc_metarl.version import __version__
+
+FIGURES = {"two-step": "two_step", "two-step-conditions": "two_step_conditions"}
+"""Figures by name: the module of pfc_metarl.paper that makes each."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="pfc-metarl",
+        description="Prefrontal cortex as a meta-reinforcement learning system.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="train, freeze, record, and draw a figure of the paper",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    reproduce.add_argument("figure", choices=FIGURES, help="which figure")
+    reproduce.add_argument("--seeds", type=int, default=8, help="number of networks")
+    reproduce.add_argument(
+        "--preset",
+        default="fast",
+        help="fast: minutes; paper: the published settings, hours",
+    )
+    reproduce.add_argument(
+        "--out", type=Path, default=Path("runs"), help="where the run's folder is made"
+    )
+    reproduce.add_argument(
+        "--device", default="cpu", help="cpu, cuda or auto (cuda if there is one)"
+    )
+    reproduce.add_argument(
+        "--data", type=Path, help="folder of the original animal data"
+    )
+    reproduce.set_defaults(run=_reproduce)
+    return parser
+
+
+def _reproduce(arguments: argparse.Namespace) -> None:
+    # Imported here so that --help and errors of usage come at once.
+    import torch
+
+    from pfc_metarl.configuration import device_named, preset
+
+    torch.set_num_threads(1)  # the processes of training use the other cores
+    configuration = preset(
+        arguments.preset,
+        "two-step",
+        arguments.seeds,
+        device=device_named(arguments.device),
+    )
+    figure = import_module(f"pfc_metarl.paper.{FIGURES[arguments.figure]}")
+    folder = figure.reproduce(configuration, arguments.out, arguments.data)
+    print(f"done: {folder / 'figure.pdf'}, {folder / 'report.md'}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv
+        Its words; those of the shell when None.
+
+    Returns
+    -------
+    int
+        Exit code: 0; 2 when something given cannot be used; 130 when interrupted.
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+        arguments.run(arguments)
+    except InputError as error:
+        print(f"pfc-metarl: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "pfc-metarl: stopped; the same command goes on from the last checkpoint",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

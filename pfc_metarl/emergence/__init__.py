@@ -1,0 +1,1 @@
+"""When a second learning algorithm emerges, and what it takes."""
