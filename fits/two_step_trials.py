@@ -131,7 +131,7 @@ def _positions(table: xr.Dataset) -> NDArray[np.int64]:
 
 def _mapping(table: xr.Dataset, sign: Array, position: NDArray[np.int64]) -> Array:
     """Return each session's common transition; ``sign`` is choice x state x common."""
-    mapping = np.sign(sign.sum(axis=1, keepdims=True))
+    mapping: Array = np.sign(sign.sum(axis=1, keepdims=True))
     wrong = (mapping == 0) | ((sign != 0) & (sign != mapping)).any(
         axis=1, keepdims=True
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import seaborn as sns
@@ -74,14 +75,26 @@ def each_and_mean(
     colour, line, marker, label
         Of the mean.
     """
-    (who,) = set(values.dims) - {x}
+    (who,) = (str(dim) for dim in values.dims if dim != x)
     frame = values.rename("y").to_dataframe().reset_index()
-    common = {"data": frame, "x": x, "y": "y", "ax": axes, "color": colour, "ls": line}
+    common: dict[str, Any] = {
+        "data": frame,
+        "x": x,
+        "y": "y",
+        "ax": axes,
+        "color": colour,
+        "ls": line,
+    }
     if values.sizes[who] > 1:
         sns.lineplot(**common, units=who, estimator=None, lw=0.4, alpha=0.45)
     sns.lineplot(**common, errorbar=None, marker=marker, ms=3, mew=0, label=label)
-    if axes.get_legend() is not None:
-        axes.get_legend().remove()
+    _without_legend(axes)
+
+
+def _without_legend(axes: Axes) -> None:
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.remove()
 
 
 def bars_and_dots(
@@ -101,12 +114,18 @@ def bars_and_dots(
         Colour of each value of ``hue``.
     """
     frame = values.rename("y").to_dataframe().reset_index()
-    common = {"data": frame, "x": x, "y": "y", "hue": hue, "ax": axes}
+    common: dict[str, Any] = {
+        "data": frame,
+        "x": x,
+        "y": "y",
+        "hue": hue,
+        "ax": axes,
+    }
     sns.barplot(**common, palette=palette, errorbar=None, saturation=1, alpha=0.35)
     sns.stripplot(
         **common, palette=palette, dodge=True, jitter=False, size=2.5, legend=False
     )
-    axes.get_legend().remove()
+    _without_legend(axes)
 
 
 def save_figure(figure: Figure, stem: Path) -> None:

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from pfc_metarl.paper.style import (
     BLUE,
@@ -133,18 +133,11 @@ def _training(axes: Axes, statistics: xr.DataTree) -> None:
     smooth = training.reward.rolling(update=window, center=True, min_periods=1).mean()
     thousands = (np.arange(training.sizes["update"]) + 1) * episodes / 1000
     each_and_mean(axes, smooth.assign_coords(update=thousands), "update", colour=BLUE)
-    for name, label in (("ideal_observer", "ideal observer"), ("random", "random")):
+    for name, above in (("ideal_observer", 0.002), ("random", -0.014)):
         level = statistics.attrs[name]
         axes.axhline(level, color=GREY, ls="--", lw=0.8)
-        above = {"va": "bottom"} if name == "ideal_observer" else {"va": "top"}
-        axes.text(
-            thousands[-1],
-            level + (0.002 if name == "ideal_observer" else -0.004),
-            f"{label} {level:.3f}",
-            ha="right",
-            color=GREY,
-            **above,
-        )
+        text = f"{name.replace('_', ' ')} {level:.3f}"
+        axes.text(thousands[-1], level + above, text, ha="right", color=GREY)
     n_seeds = training.sizes["seed"]
     axes.set(
         xlabel="Training episodes (thousands)",
@@ -161,7 +154,7 @@ def _stay(panel: SubFigure, statistics: xr.DataTree) -> None:
     palette = {"common": COMMON, "rare": RARE}
     for axes, (who, title) in zip(all_axes, TITLES.items(), strict=True):
         if who in _present(statistics):
-            stay = statistics[f"/{who}/stay"].stay
+            stay = statistics[f"/{who}/stay"].to_dataset().stay
             bars_and_dots(axes, stay, "outcome", "transition", palette)
         else:
             _absent(axes)
@@ -170,8 +163,7 @@ def _stay(panel: SubFigure, statistics: xr.DataTree) -> None:
     all_axes[0].set_ylabel("Stay probability")
     all_axes[1].set_xlabel("Last trial")
     handles = [
-        plt.Rectangle((0, 0), 1, 1, color=colour, alpha=0.35)
-        for colour in palette.values()
+        Rectangle((0, 0), 1, 1, color=colour, alpha=0.35) for colour in palette.values()
     ]
     labels = ["common", "rare transition"]
     panel.legend(handles, labels, loc="outside lower center", ncols=2)
@@ -199,7 +191,7 @@ def _history(panel: SubFigure, statistics: xr.DataTree) -> None:
         if who not in _present(statistics):
             _absent(axes)
             continue
-        weights = statistics[f"/{who}/history"].weights
+        weights = statistics[f"/{who}/history"].to_dataset().weights
         for kind, (colour, line) in TRIAL_TYPES.items():
             one = weights.sel(trial_type=kind, drop=True)
             style = {"colour": colour, "line": line, "marker": "o", "label": kind}
@@ -278,7 +270,7 @@ def _reversals(axes: Axes, statistics: xr.DataTree) -> None:
     }
     for who in _present(statistics):
         colour, line = styles[who]
-        p = statistics[f"/{who}/reversals"].p_new_good
+        p = statistics[f"/{who}/reversals"].to_dataset().p_new_good
         label = TITLES[who]
         each_and_mean(
             axes, p, "trial_from_reversal", colour=colour, line=line, label=label

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from pfc_metarl.analysis import (
     history_regression,
@@ -129,9 +130,11 @@ def rpe_statistics(
     return {"rpe": regression, "rpe_by_trial": by_trial}
 
 
-def _at_phase(steps: xr.Dataset, phase: str) -> np.ndarray:
+def _at_phase(steps: xr.Dataset, phase: str) -> NDArray[np.float32]:
     """Return the RPE at one step of every trial, flat: seed, episode, trial."""
-    values: np.ndarray = steps.rpe.isel(step=steps.phase.values == phase).values
+    values: NDArray[np.float32] = steps.rpe.isel(
+        step=steps.phase.values == phase
+    ).values
     return values.reshape(-1)
 
 

@@ -195,9 +195,8 @@ class TwoStepEpisodes(Episodes):
     def __init__(self, task: TwoStep, tape: Tape) -> None:
         self.task, self.tape = task, tape
         self.trial = self.phase = 0
-        self._responses = (self._fixate, self._choose, self._leave_state)
-        if not task.fixation:
-            self._responses = self._responses[1:]
+        respond = [self._fixate, self._choose, self._leave_state]
+        self._responses = respond[-task.steps_per_trial :]
         self._choices: list[Tensor] = []
         self._states: list[Tensor] = []
         self._rewards: list[Tensor] = []

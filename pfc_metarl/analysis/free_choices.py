@@ -49,8 +49,6 @@ def free_choices(table: xr.Dataset) -> NDArray[np.bool_]:
     numpy.ndarray
         (trial,) booleans.
     """
-    return (
-        (table.valid.values == 1)
-        & (table.forced.values == 0)
-        & (table.choice.values >= 0)
-    )
+    valid: NDArray[np.bool_] = table.valid.values == 1
+    free: NDArray[np.bool_] = (table.forced.values == 0) & (table.choice.values >= 0)
+    return valid & free

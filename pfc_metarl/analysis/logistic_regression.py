@@ -52,11 +52,13 @@ def fit_logistic(regressors: Floats, response: Floats, ridge: float) -> Logistic
         return float(penalty - log_expit(side * (regressors @ weights)).sum())
 
     def gradient(weights: Floats) -> Floats:
-        return regressors.T @ (expit(regressors @ weights) - response) + ridge * weights
+        error: Floats = expit(regressors @ weights) - response
+        slope: Floats = regressors.T @ error + ridge * weights
+        return slope
 
     def curvature(weights: Floats) -> Floats:
         p = expit(regressors @ weights)
-        information = (regressors.T * (p * (1 - p))) @ regressors
+        information: Floats = (regressors.T * (p * (1 - p))) @ regressors
         return information + ridge * np.eye(n_weights)
 
     found = minimize(

@@ -111,7 +111,7 @@ class Activity:
         inputs
             The inputs of those steps, (step, seed, input, episode).
         """
-        return self._memory(inputs)
+        return self._memory.forward(inputs)
 
 
 MEMORIES: dict[str, type[Memory]] = {}
