@@ -100,8 +100,8 @@ def _learning(
     yield (
         f"{np.sum(reward >= 0.69)} of {configuration.seeds} seeds earn 0.690 or more. "
         f"Within an episode the networks earn {curve[0]:.3f} on the first trial, "
-        f"{curve[1:10].mean():.3f} on trials 2-10 and {curve[50:].mean():.3f} in the "
-        "second half."
+        f"{curve[1:10].mean():.3f} on trials 2-10 and "
+        f"{curve[len(curve) // 2 :].mean():.3f} in the second half."
     )
 
 
