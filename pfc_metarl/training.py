@@ -73,9 +73,8 @@ class Group:
                 f"seed {seed} diverged at update {self.update} (loss "
                 f"{float(loss.max())}); a lower learning rate may help"
             )
-        self.reward[self.update] = (
-            reward.sum(0).mean(-1) / self.configuration.task.trials
-        )
+        per_trial = reward.sum(0).mean(-1) / self.configuration.task.trials
+        self.reward[self.update] = per_trial.cpu()
         self.update += 1
 
     def _draw(self) -> tuple[Any, Tensor]:

@@ -1,5 +1,6 @@
 """Trial tables on disk and as data frames: netCDF, CSV, pandas."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def load(path: Path) -> xr.Dataset:
         raise DataError(f"{path}: no such file; expected a trial table (.nc or .csv)")
     try:
         if path.suffix == ".csv":
-            return from_frame(pd.read_csv(path))
+            return from_frame(_read_csv(path))
         return validate(xr.load_dataset(path, engine="h5netcdf"))
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
@@ -43,6 +44,18 @@ def load(path: Path) -> xr.Dataset:
             f"{path}: cannot be read ({_first_line(error)}); "
             "expected a trial table as netCDF4 (.nc) or CSV (.csv)"
         ) from None
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV: names stay text ("007"), a row longer than the header is refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(
+                path, index_col=False, dtype={"subject": str, "session": str}
+            )
+        except pd.errors.ParserWarning:
+            raise DataError("a row has more fields than the header") from None
 
 
 def _first_line(error: Exception) -> str:
@@ -86,6 +99,11 @@ def from_frame(
                 f"no column '{name}' among {', '.join(map(str, frame.columns))}; "
                 "a table of trials needs it"
             )
+    for name in ("subject", "session"):
+        nameless = frame[name].isna() | (frame[name].astype(str) == "")
+        if nameless.any():
+            row = int(nameless.to_numpy().argmax())
+            raise DataError(f"trial {row} has no {name}; expected its name")
     subject, subject_id = pd.factorize(frame["subject"].astype(str))
     pairs = list(zip(subject, frame["session"].astype(str), strict=True))
     session, sessions = pd.factorize(pd.Series(pairs, dtype=object))

@@ -96,28 +96,29 @@ def trial_table(
     DataError
         When a column breaks the contract; the message names trial, column and value.
     """
-    n_trials = np.size(np.asarray(subject))
+    index = {
+        name: _cast(name, values, "int32")
+        for name, values in zip(
+            INDEX, (subject, session, trial_in_session), strict=True
+        )
+    }
+    n_trials = index["subject"].size
     columns: dict[str, Any] = {
         "forced": np.zeros(n_trials),
         "valid": np.ones(n_trials),
         **variables,
     }
-    if session_name is None:
-        n_sessions = int(np.max(np.asarray(session), initial=-1)) + 1
-        session_name = [str(index) for index in range(n_sessions)]
-    for name, values in columns.items():
+    for name, values in (columns | index).items():
         if np.shape(values) != (n_trials,):
             raise DataError(
                 f"column '{name}' has shape {np.shape(values)}; expected ({n_trials},)"
             )
+    if session_name is None:
+        n_sessions = int(index["session"].max(initial=-1)) + 1
+        session_name = [str(number) for number in range(n_sessions)]
     table = xr.Dataset(
         {name: _column(name, values) for name, values in columns.items()},
-        coords={
-            name: ("trial", _cast(name, values, "int32"))
-            for name, values in zip(
-                INDEX, (subject, session, trial_in_session), strict=True
-            )
-        },
+        coords={name: ("trial", values) for name, values in index.items()},
         attrs=dict(attrs or {}),
     )
     table["subject_id"] = ("subjects", np.asarray(subject_id, dtype=np.str_))
@@ -145,7 +146,7 @@ def _cast(name: str, values: ArrayLike, dtype: str) -> NDArray[Any]:
         raise DataError(f"'{name}' holds {array.dtype} values; expected numbers")
     if dtype.startswith("int") and array.dtype.kind == "f":
         array = np.where(np.isnan(array), MISSING, array)
-    with np.errstate(invalid="ignore"):  # what does not fit is reported below
+    with np.errstate(invalid="ignore", over="ignore"):  # what does not fit: below
         cast = array.astype(dtype)
     if dtype.startswith("int") and (changed := cast != array).any():
         trial = int(np.flatnonzero(changed)[0])
@@ -235,6 +236,12 @@ def _check_index(table: xr.Dataset) -> None:
                 f"'{names}' has {table[names].size} entries, counted from 0"
             )
     subject, session, trial_in_session = (table[name].values for name in INDEX)
+    if (trial_in_session < 0).any():
+        trial = int(np.flatnonzero(trial_in_session < 0)[0])
+        raise DataError(
+            f"trial {trial} has trial_in_session {trial_in_session[trial]}; "
+            "expected a number from 0"
+        )
     same_session = session[1:] == session[:-1]
     backwards = same_session & (np.diff(trial_in_session) <= 0)
     if backwards.any():
@@ -310,7 +317,8 @@ def concatenate(tables: Sequence[xr.Dataset]) -> xr.Dataset:
     Raises
     ------
     DataError
-        When there is no table to join.
+        When there is no table to join, or what some table lacks is of a type without
+        a code for missing (bool, unsigned).
     """
     if not tables:
         raise DataError("no trial tables to join; expected at least one")
@@ -339,6 +347,12 @@ def _along(table: xr.Dataset, dim: str) -> list[str]:
 
 def _joined(tables: Sequence[xr.Dataset], name: str, dim: str) -> xr.Variable:
     model = next(table[name] for table in tables if name in table.variables)
+    somewhere_missing = any(name not in table.variables for table in tables)
+    if somewhere_missing and model.dtype.kind in "bu":
+        raise DataError(
+            f"column '{name}' is {model.dtype} and has no code for missing; "
+            "make it a signed integer before joining tables"
+        )
     missing = {"i": MISSING, "f": np.nan}.get(model.dtype.kind, "")
     pieces = [
         table[name].values
@@ -372,7 +386,16 @@ def select(table: xr.Dataset, keep: NDArray[np.bool_]) -> xr.Dataset:
         A trial table.
     keep
         (trial,) booleans.
+
+    Raises
+    ------
+    InputError
+        When ``keep`` has another shape.
     """
+    if np.shape(keep) != (table.sizes["trial"],):
+        raise InputError(
+            f"keep has shape {np.shape(keep)}; expected ({table.sizes['trial']},)"
+        )
     part = table.isel(trial=np.flatnonzero(keep))
     for name, dim in (("subject", "subjects"), ("session", "sessions")):
         left, index = np.unique(part[name].values, return_inverse=True)

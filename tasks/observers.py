@@ -43,8 +43,12 @@ class TwoStepObserver:
         Raises
         ------
         InputError
-            When blocks have a minimum length.
+            When blocks have a minimum length, or the memory is not at least 1 trial.
         """
+        if self.memory_trials is not None and self.memory_trials < 1:
+            raise InputError(
+                f"memory_trials is {self.memory_trials}; expected 1 or more, or None"
+            )
         if self.task.min_block_trials:
             raise InputError(
                 f"min_block_trials is {self.task.min_block_trials}; the ideal observer "

@@ -35,7 +35,8 @@ class TwoStep(Task):
 
     **Reward.** 1 or 0 on leaving the second-step state. With ``fixation``, a wrong
     response to the fixation cue or the choice cue costs ``invalid_reward``; after a
-    wrong response to the choice cue the trial has no second step and is not valid.
+    wrong response to the choice cue the trial has no second step and is not valid. At
+    the cue of a forced choice any response takes the instructed side.
 
     **End.** After ``trials`` trials. The first block is drawn at random.
 
@@ -82,9 +83,7 @@ class TwoStep(Task):
         for name in ("p_common", "p_reversal", "p_transition_reversal", "p_forced"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 0 to 1")
-        if not all(
-            len(pair) == 2 and 0 <= min(pair) <= max(pair) <= 1 for pair in self.blocks
-        ):
+        if not self.blocks or not all(map(_is_reward_pair, self.blocks)):
             raise InputError(
                 f"blocks is {self.blocks}; expected pairs of probabilities, "
                 "such as ((0.9, 0.1), (0.1, 0.9))"
@@ -164,6 +163,10 @@ class TwoStep(Task):
         return TwoStepEpisodes(self, tape)
 
 
+def _is_reward_pair(pair: object) -> bool:
+    return isinstance(pair, tuple) and len(pair) == 2 and all(0 <= p <= 1 for p in pair)
+
+
 def _with_minimum_between(reversal: Tensor, minimum: int) -> Tensor:
     """Drop reversals that come within ``minimum`` trials of a block's start."""
     kept = torch.zeros_like(reversal)
@@ -201,7 +204,7 @@ class TwoStepEpisodes(Episodes):
         self._states: list[Tensor] = []
         self._rewards: list[Tensor] = []
         self._cues = _cue_table(task).to(tape["flip"].device)
-        self._no_reward = torch.zeros_like(tape["outcome0"][0])
+        self._everywhere = torch.zeros_like(tape["flip"][0])
         self.observation = self._trial_start()
 
     def step(self, action: Tensor) -> tuple[Tensor, Tensor]:
@@ -226,18 +229,18 @@ class TwoStepEpisodes(Episodes):
 
     def _trial_start(self) -> Tensor:
         if self.task.fixation:
-            return self._cues[FIXATION].expand(*self._no_reward.shape, -1)
+            return self._cues[self._everywhere + FIXATION]
         return self._choice_cue()
 
     def _choice_cue(self) -> Tensor:
         if self.task.p_forced == 0 or self.trial == self.task.trials:
-            return self._cues[CHOICE].expand(*self._no_reward.shape, -1)
+            return self._cues[self._everywhere + CHOICE]
         forced = self.tape["forced"][self.trial]
         return self._cues[torch.where(forced >= 0, FORCED + forced, CHOICE)]
 
     def _fixate(self, action: Tensor) -> Tensor:
         self.observation = self._choice_cue()
-        return self.task.invalid_reward * (action != FIXATE)
+        return float(self.task.invalid_reward) * (action != FIXATE)
 
     def _choose(self, action: Tensor) -> Tensor:
         choice = action
@@ -245,14 +248,14 @@ class TwoStepEpisodes(Episodes):
             forced = self.tape["forced"][self.trial]
             choice = torch.where(forced >= 0, forced, action)
         state = choice ^ self.tape["flip"][self.trial]
-        reward = self._no_reward
+        reward = torch.zeros_like(self.tape["outcome0"][self.trial])
         if self.task.fixation:
             invalid = choice == FIXATE
             choice, state = (
                 choice.masked_fill(invalid, -1),
                 state.masked_fill(invalid, -1),
             )
-            reward = self.task.invalid_reward * invalid
+            reward = float(self.task.invalid_reward) * invalid
         self._choices.append(choice)
         self._states.append(state)
         self.observation = self._cues[STATE + state]
@@ -268,15 +271,22 @@ class TwoStepEpisodes(Episodes):
         if self.task.fixation:
             reward = reward.masked_fill(state < 0, 0.0)
         self._rewards.append(reward)
-        return reward
+        return reward.clone()  # what is recorded stays ours
 
     def trials(self) -> dict[str, Tensor]:
         """Return the trials finished so far; see :meth:`Episodes.trials`.
 
         ``reward`` is the outcome's, NaN in trials that are not valid; penalties for
         invalid responses are not in it.
+
+        Raises
+        ------
+        InputError
+            When no trial is finished yet.
         """
         done = self.trial
+        if done == 0:
+            raise InputError("no trial is finished yet; play some before asking")
         choice, state = (
             torch.stack(self._choices[:done]),
             torch.stack(self._states[:done]),
@@ -321,7 +331,7 @@ def akam_mice() -> TwoStep:
 
     Rewards 0.8/0.2, neutral blocks 0.4/0.4, transitions 0.8/0.2 that reverse too. In
     the experiment blocks end after a performance criterion; here by a constant hazard
-    (0.02 for rewards, 0.01 for transitions, after 20 trials): guesses.
+    (0.02 for rewards, after 20 trials of a block; 0.01 for transitions): guesses.
     """
     return TwoStep(
         blocks=((0.8, 0.2), (0.4, 0.4), (0.2, 0.8)),
