@@ -61,6 +61,7 @@ def each_and_mean(
     line: str = "-",
     marker: str | None = None,
     label: str | None = None,
+    weights: xr.DataArray | None = None,
 ) -> None:
     """Draw every seed or subject thin, and their mean.
 
@@ -74,20 +75,17 @@ def each_and_mean(
         Dimension with a coordinate, drawn along the x axis.
     colour, line, marker, label
         Of the mean.
+    weights
+        How much each value counts in the mean, by number of trials, say; None: alike.
     """
     (who,) = (str(dim) for dim in values.dims if dim != x)
-    frame = values.rename("y").to_dataframe().reset_index()
-    common: dict[str, Any] = {
-        "data": frame,
-        "x": x,
-        "y": "y",
-        "ax": axes,
-        "color": colour,
-        "ls": line,
-    }
+    mean = values.mean(who) if weights is None else values.weighted(weights).mean(who)
+    look: dict[str, Any] = {"x": x, "y": "y", "ax": axes, "color": colour, "ls": line}
     if values.sizes[who] > 1:
-        sns.lineplot(**common, units=who, estimator=None, lw=0.4, alpha=0.45)
-    sns.lineplot(**common, errorbar=None, marker=marker, ms=3, mew=0, label=label)
+        frame = values.rename("y").to_dataframe().reset_index()
+        sns.lineplot(frame, **look, units=who, estimator=None, lw=0.4, alpha=0.45)
+    frame = mean.rename("y").to_dataframe().reset_index()
+    sns.lineplot(frame, **look, marker=marker, ms=3, mew=0, label=label)
     _without_legend(axes)
 
 

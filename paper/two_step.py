@@ -13,11 +13,11 @@ from matplotlib import pyplot as plt
 from pfc_metarl import data
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.data import DataMissing
-from pfc_metarl.files import save_tree, write_text
+from pfc_metarl.files import read_tree, save_tree, write_text
 from pfc_metarl.paper.style import save_figure
 from pfc_metarl.paper.two_step_figure import draw
 from pfc_metarl.paper.two_step_report import report
-from pfc_metarl.paper.two_step_statistics import statistics
+from pfc_metarl.paper.two_step_statistics import statistics, two_step_task
 from pfc_metarl.progress import Display
 from pfc_metarl.run_folder import RunFolder
 from pfc_metarl.simulation import (
@@ -30,6 +30,7 @@ from pfc_metarl.simulation import (
 )
 from pfc_metarl.tasks.two_step import TwoStep
 from pfc_metarl.trial_files import load
+from pfc_metarl.version import __version__
 
 RATS = "rat_twostep_miller2022"
 STATISTICS = "statistics.nc"
@@ -41,6 +42,7 @@ def reproduce(
     root: Path,
     data_folder: Path | None = None,
     say: Callable[[str], None] = print,
+    again: bool = False,
 ) -> Path:
     """Make the two-step figure, its numbers and its report.
 
@@ -56,6 +58,8 @@ def reproduce(
         Folder of the original animal data; see :func:`pfc_metarl.data.load`.
     say
         Takes a line about each stage.
+    again
+        Compute the statistics and draw anew, even if they are there.
 
     Returns
     -------
@@ -67,18 +71,22 @@ def reproduce(
     InputError
         When something given cannot be used; its message says what to do.
     """
+    task = two_step_task(configuration)
     rats, rats_note = _rats(data_folder)
     say(f"animals: {rats_note}")
     with open_run(configuration, root) as run:
         began = time.monotonic()
         with Display(configuration) as display:
             network = trained(configuration, run, display.report)
-        say(f"training: ready after {time.monotonic() - began:.1f} s")
+        say(f"networks: ready after {time.monotonic() - began:.1f} s")
         observed(configuration, run, network)
-        tree = _statistics(configuration, run, rats)
-        if not run.has(*RESULTS):
-            _present(configuration, run, tree, rats_note)
-        say(f"figure and report: ready after {time.monotonic() - began:.1f} s")
+        if again or _outdated(run, with_rats=rats is not None):
+            run.forget(STATISTICS, *RESULTS)
+        if run.has(STATISTICS, *RESULTS):
+            say("figure and report: found finished (--again makes them anew)")
+        else:
+            _present(configuration, task, run, rats, rats_note)
+            say(f"figure and report: ready after {time.monotonic() - began:.1f} s")
     return run.path
 
 
@@ -95,31 +103,30 @@ def _rats(folder: Path | None) -> tuple[xr.Dataset | None, str]:
     )
 
 
-def _statistics(
-    configuration: Configuration, run: RunFolder, rats: xr.Dataset | None
-) -> xr.DataTree:
-    """Compute the numbers, unless they are there and of the same animals."""
-    if run.has(STATISTICS):
-        tree = xr.load_datatree(run / STATISTICS, engine="h5netcdf")
-        if ("rats" in tree.children) == (rats is not None):
-            return tree
-    steps = xr.load_datatree(run / RECORDING, engine="h5netcdf")["/steps"].to_dataset()
-    training = xr.load_dataset(run / TRAINING, engine="h5netcdf")
-    agents = load(run / BEHAVIOUR)
-    tree = statistics(configuration, agents, steps, training, rats)
-    run.forget(*RESULTS)
-    save_tree(tree, run / STATISTICS)
-    run.enter(STATISTICS)
-    return tree
+def _outdated(run: RunFolder, with_rats: bool) -> bool:
+    """Whether finished results lack rats that are there now, or are of old code."""
+    if not run.has(STATISTICS):
+        return False
+    with xr.open_datatree(run / STATISTICS, engine="h5netcdf") as tree:
+        lacks_rats = with_rats and "rats" not in tree.children
+    return lacks_rats or run.made_by(STATISTICS) != __version__
 
 
 def _present(
-    configuration: Configuration, run: RunFolder, tree: xr.DataTree, rats_note: str
+    configuration: Configuration,
+    task: TwoStep,
+    run: RunFolder,
+    rats: xr.Dataset | None,
+    rats_note: str,
 ) -> None:
-    task = configuration.task
-    assert isinstance(task, TwoStep)
+    """Compute the numbers, draw the figure, write the report."""
+    steps = read_tree(run / RECORDING)["/steps"].to_dataset()
+    training = xr.load_dataset(run / TRAINING, engine="h5netcdf")
+    agents = load(run / BEHAVIOUR)
+    tree = statistics(configuration, agents, steps, training, rats)
+    save_tree(tree, run / STATISTICS)
     figure = draw(tree, task)
     save_figure(figure, run / "figure")
     plt.close(figure)
-    write_text(run / "report.md", report(configuration, tree, run.path, rats_note))
-    run.enter(*RESULTS)
+    write_text(run / "report.md", report(configuration, tree, agents.attrs, rats_note))
+    run.enter(STATISTICS, *RESULTS)

@@ -133,7 +133,7 @@ def _training(axes: Axes, statistics: xr.DataTree) -> None:
     smooth = training.reward.rolling(update=window, center=True, min_periods=1).mean()
     thousands = (np.arange(training.sizes["update"]) + 1) * episodes / 1000
     each_and_mean(axes, smooth.assign_coords(update=thousands), "update", colour=BLUE)
-    for name, above in (("ideal_observer", 0.002), ("random", -0.014)):
+    for name, above in (("ideal_observer", 0.006), ("random", -0.014)):
         level = statistics.attrs[name]
         axes.axhline(level, color=GREY, ls="--", lw=0.8)
         text = f"{name.replace('_', ' ')} {level:.3f}"
@@ -142,7 +142,7 @@ def _training(axes: Axes, statistics: xr.DataTree) -> None:
     axes.set(
         xlabel="Training episodes (thousands)",
         ylabel="Reward per trial",
-        ylim=(0.47, 0.73),
+        ylim=(min(0.47, float(smooth.min()) - 0.02), 0.74),
         title=f"{n_seeds} seed{'s' if n_seeds > 1 else ''}, all shown",
     )
 
@@ -194,8 +194,11 @@ def _history(panel: SubFigure, statistics: xr.DataTree) -> None:
         weights = statistics[f"/{who}/history"].to_dataset().weights
         for kind, (colour, line) in TRIAL_TYPES.items():
             one = weights.sel(trial_type=kind, drop=True)
-            style = {"colour": colour, "line": line, "marker": "o", "label": kind}
-            each_and_mean(axes, one, "lag", **style)
+            each_and_mean(
+                axes, one, "lag", colour=colour, line=line, marker="o", label=kind
+            )
+        if statistics[f"/{who}/history"].to_dataset().separated.any():
+            axes.set_title(f"{title} (size set by the penalty)")
         axes.set(xlabel="Trials back", ylabel="")
     all_axes[0].set_ylabel("Weight on choice (log odds)")
     shown = all_axes[2] if "rats" in _present(statistics) else all_axes[0]
@@ -225,38 +228,38 @@ def _rpe(panel: SubFigure, statistics: xr.DataTree) -> None:
                 label="stage 2" if epoch == "stage2" else "reward",
                 rasterized=True,
             )
-        r2 = results.r2.sel(
-            trial_set="all", epoch="pooled", comparator=name.replace("-", "_")
+        r2 = results.r2.sel(trial_set="all", comparator=name.replace("-", "_"))
+        stage2, reward = (
+            float(r2.sel(epoch=epoch).mean()) for epoch in ("stage2", "reward")
         )
         axes.set(xlabel=label, ylabel="Network's RPE")
-        title = f"r² = {r2.values[0]:.2f}  (all seeds {r2.mean():.2f})"
-        axes.set_title(title)
+        axes.set_title(f"r²: stage 2 {stage2:.2f}, reward {reward:.2f}")
     free.set_ylabel("")
     based.legend(loc="upper left", markerscale=3, handletextpad=0.2)
     _unique(unique, results)
 
 
 def _unique(axes: Axes, results: xr.Dataset) -> None:
-    """Variance that one comparator explains and the other does not, by seed."""
+    """Draw what either comparator explains, alone and after rare transitions."""
+    unique = results.semipartial_r2.sel(trial_set="all", drop=True)
+    rare = results.r2.sel(trial_set="rare", drop=True)
     groups = {
-        "stage 2": ("all", "stage2"),
-        "reward": ("all", "reward"),
-        "stage 2,\nrare": ("rare", "stage2"),
-        "reward,\nrare": ("rare", "reward"),
+        "stage 2\nunique": unique.sel(epoch="stage2", drop=True),
+        "reward\nunique": unique.sel(epoch="reward", drop=True),
+        "stage 2\nrare": rare.sel(epoch="stage2", drop=True),
+        "reward\nrare": rare.sel(epoch="reward", drop=True),
     }
-    unique = xr.concat(
-        [
-            results.semipartial_r2.sel(trial_set=trials, epoch=epoch, drop=True)
-            for trials, epoch in groups.values()
-        ],
-        dim=xr.IndexVariable("group", list(groups)),
+    explained = xr.concat(
+        list(groups.values()), dim=xr.IndexVariable("group", list(groups))
     )
-    unique["comparator"] = [name.replace("_", "-") for name in unique.comparator.values]
+    names = [str(name).replace("_", "-") for name in explained.comparator.values]
+    explained["comparator"] = names
     palette = {"model-based": GREEN, "model-free": PURPLE}
-    bars_and_dots(axes, unique, "group", "comparator", palette)
-    axes.set(xlabel="", ylabel="Semipartial r²", title="Unique to either, by seed")
-    axes.set_ylim(0, 1.3 * float(unique.max()))
-    axes.legend(loc="upper right")
+    bars_and_dots(axes, explained, "group", "comparator", palette)
+    axes.axvline(1.5, color=GREY, lw=0.5)
+    axes.set(xlabel="", ylabel="Explained variance", ylim=(0, 1.25))
+    axes.set_title("semipartial r²  |  r², rare transitions")
+    axes.legend(loc="upper left", ncols=2, columnspacing=1)
 
 
 def _reversals(axes: Axes, statistics: xr.DataTree) -> None:
@@ -270,10 +273,16 @@ def _reversals(axes: Axes, statistics: xr.DataTree) -> None:
     }
     for who in _present(statistics):
         colour, line = styles[who]
-        p = statistics[f"/{who}/reversals"].to_dataset().p_new_good
-        label = TITLES[who]
+        reversals = statistics[f"/{who}/reversals"].to_dataset()
+        p = reversals.p_new_good
         each_and_mean(
-            axes, p, "trial_from_reversal", colour=colour, line=line, label=label
+            axes,
+            p,
+            "trial_from_reversal",
+            colour=colour,
+            line=line,
+            label=TITLES[who],
+            weights=reversals.n_trials,
         )
     axes.set(
         xlabel="Trials from reversal",

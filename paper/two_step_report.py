@@ -1,17 +1,19 @@
 """The report beside the two-step figure: numbers, provenance, guesses marked."""
 
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from pfc_metarl.configuration import Configuration
-from pfc_metarl.paper.two_step_statistics import RIDGE
+from pfc_metarl.paper.markdown import markdown_table
 from pfc_metarl.provenance import provenance
-from pfc_metarl.simulation import BEHAVIOUR
-from pfc_metarl.trial_files import load
+from pfc_metarl.simulation import versions
+
+EARNS = 0.69
+"""Reward per trial that counts as having learned the task."""
 
 CELLS = [
     ("rewarded", "common"),
@@ -19,10 +21,28 @@ CELLS = [
     ("unrewarded", "common"),
     ("unrewarded", "rare"),
 ]
+CHANGED = {
+    "fast": "guess: preset fast, chosen here by measurement for quick learning",
+    "paper": "Wang et al. 2018 (preprint), general Methods",
+}
+"""Source of the settings in which a preset differs from the defaults."""
+
+FURTHER_GUESSES = (
+    "Also **guesses**, as the literature does not give them: weights begin uniform "
+    "within 1/sqrt(inputs), the initial state at zero; a trial has no further steps "
+    "than those of the task's data sheet, and any action is accepted at the "
+    "second-step state and fed back as an input; the equations of the two learners in "
+    "(e), which have eligibility 1 and the learning rates fitted to each network's "
+    "choices. The number of test episodes is a reimplementation's, that of recorded "
+    "ones the paper's."
+)
 
 
 def report(
-    configuration: Configuration, statistics: xr.DataTree, folder: Path, rats_note: str
+    configuration: Configuration,
+    statistics: xr.DataTree,
+    behaviour_attrs: Mapping[str, Any],
+    rats_note: str,
 ) -> str:
     """Write the report of a two-step run, in Markdown.
 
@@ -32,103 +52,154 @@ def report(
         Of the run.
     statistics
         From :func:`pfc_metarl.paper.two_step_statistics.statistics`.
-    folder
-        The run's folder, for the behaviour.
+    behaviour_attrs
+        Attributes of the run's trial table: hashes of the weights, versions.
     rats_note
         Which rats there are, or why there are none.
     """
-    agents = load(folder / BEHAVIOUR)
     parts = [
         f"# Two-step task, preset {configuration.preset}",
         "![the figure](figure.png)",
         _caption(configuration, rats_note),
-        *_learning(configuration, statistics, agents),
+        *_learning(statistics, behaviour_attrs),
         *_stay(statistics),
+        *_history(statistics),
         *_models(statistics),
         *_rpe(statistics),
         *_settings(configuration),
-        *_made_with(configuration, statistics, agents),
+        _made_with(configuration, behaviour_attrs),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _caption(configuration: Configuration, rats_note: str) -> str:
     return (
         "**Figure.** (a) The task. (b) Reward per trial in training, every seed (thin) "
         "and their mean. (c) Probability of repeating a choice after a common or rare "
-        "transition and a rewarded or unrewarded outcome; dots are seeds or rats. "
-        "(d) Logistic regression of choice on the last five trials (Miller, Botvinick "
-        "& Brody 2017; positive: repeat), with the same ridge penalty of "
-        f"{RIDGE:g} for all. (e) The networks' reward prediction error against a "
-        "model-based and a model-free learner's (dots: seed 0), and the variance that "
-        "only one of them explains. The learners' equations are this package's: a "
-        "**guess**, as the paper's are not known to us. (f) Choice around reversals. "
-        f"In (c)-(f) the weights are frozen; {configuration.test_episodes} test "
-        f"episodes a seed, {configuration.recorded_episodes} of them in (e).\n\n"
+        "transition and a rewarded or unrewarded outcome; dots are seeds or rats. This "
+        "pattern is that of model-based choice; inference of the hidden block without "
+        "planning, which is what the ideal observer does, gives it too (Akam, Costa & "
+        "Dayan 2015). (d) Logistic regression of choice on the last five trials "
+        "(Miller, Botvinick & Brody 2017; positive: repeat); the axes differ. (e) The "
+        "networks' reward prediction error against a model-based and a model-free "
+        "learner's (dots: seed 0; r²: mean over seeds), the variance that only one of "
+        "them explains, and the variance explained after rare transitions. Only stage "
+        "2 tests planning: at the reward both learners hold values of states. The "
+        "learners' equations are this package's: a **guess**, as the paper's are not "
+        "known to us; the last reward of an episode is left out. (f) Choice around "
+        "reversals, the mean weighted by trials. In (c)-(f) the weights are frozen: "
+        f"{configuration.test_episodes} test episodes, the same for every seed and the "
+        f"ideal observer; {configuration.recorded_episodes} of them in (e).\n\n"
         f"Animals: {rats_note}"
     )
 
 
 def _learning(
-    configuration: Configuration, statistics: xr.DataTree, agents: xr.Dataset
+    statistics: xr.DataTree, behaviour_attrs: Mapping[str, Any]
 ) -> Iterator[str]:
-    before = json.loads(agents.attrs["weights_sha256_before"])
-    after = json.loads(agents.attrs["weights_sha256_after"])
-    reward = agents.reward.groupby(agents.subject).mean().values
-    curve = statistics["/agents/within_episode"].mean_reward.mean("subject").values
-    yield "## A second learner\n\nReward per trial with frozen weights:"
-    rows = [
-        (seed, f"{reward[seed]:.4f}", old[:16], new[:16], _yes(old == new))
-        for seed, (old, new) in enumerate(zip(before, after, strict=True))
-    ]
-    head = ("seed", "reward", "weights before", "weights after", "frozen")
-    yield markdown_table(head, rows)
-    levels = {
-        "random": statistics.attrs["random"],
-        "observer that remembers one trial": statistics.attrs["last_trial_observer"],
-        "ideal observer": statistics.attrs["ideal_observer"],
-    }
-    yield markdown_table(
-        ("to compare with", "reward"), [(k, f"{v:.4f}") for k, v in levels.items()]
-    )
+    agents = statistics["/agents/reward"].to_dataset()
+    best = statistics["/observer/reward"].reward.values  # by episode
+    before = json.loads(behaviour_attrs["weights_sha256_before"])
+    after = json.loads(behaviour_attrs["weights_sha256_after"])
     yield (
-        f"{np.sum(reward >= 0.69)} of {configuration.seeds} seeds earn 0.690 or more. "
-        f"Within an episode the networks earn {curve[0]:.3f} on the first trial, "
-        f"{curve[1:10].mean():.3f} on trials 2-10 and "
-        f"{curve[len(curve) // 2 :].mean():.3f} in the second half."
+        "## A second learner\n\nReward per trial with frozen weights; short of the "
+        "ideal observer on the very same episodes (± s.e. over episodes):"
     )
+    rows: list[tuple[object, ...]] = []
+    rewards = []
+    for seed, name in enumerate(agents.subject_id.values):
+        one = agents.isel(session=agents.subject.values == seed)
+        rewards.append(float(one.reward.mean()))
+        short = best - one.reward.values
+        rows.append(
+            (
+                name,
+                f"{rewards[-1]:.4f}",
+                f"{short.mean():.4f} ± {short.std(ddof=1) / len(short) ** 0.5:.4f}",
+                f"{float(one.valid.mean()):.3f}",
+                before[seed][:16],
+                after[seed][:16],
+                "yes" if before[seed] == after[seed] else "NO",
+            )
+        )
+    head = ("seed", "reward", "short of the ideal by", "valid trials")
+    yield markdown_table((*head, "weights before", "after", "frozen"), rows)
+    attrs = statistics.attrs
+    levels = {
+        "ideal observer, these episodes": best.mean(),
+        "ideal observer, 20 000 episodes": attrs["ideal_observer"],
+        "observer that remembers one trial, 20 000": attrs["last_trial_observer"],
+        "random choices": attrs["random"],
+    }
+    rows = [(name, f"{level:.4f}") for name, level in levels.items()]
+    yield markdown_table(("to compare with", "reward"), rows)
+    yield _within_episode(statistics, np.array(rewards))
 
 
-def _yes(fact: bool) -> str:
-    return "yes" if fact else "NO"
+def _within_episode(statistics: xr.DataTree, rewards: np.ndarray[Any, Any]) -> str:
+    curve = statistics["/agents/within_episode"].to_dataset().mean("subject")
+    half = curve.sizes["trial_in_session"] // 2
+
+    def over(first: int, last: int | None) -> str:
+        part = curve.isel(trial_in_session=slice(first, last)).mean()
+        return f"{part.mean_reward:.3f} ({part.p_correct:.3f})"
+
+    return (
+        f"{(rewards >= EARNS).sum()} of {len(rewards)} seeds earn {EARNS:.3f} or more. "
+        "Within an episode the networks' reward (in brackets: probability of the good "
+        f"choice) is {over(0, 1)} on the first trial, {over(1, 2)} on the second, "
+        f"{over(2, 10)} on trials 3-10 and {over(half, None)} in the second half."
+    )
 
 
 def _stay(statistics: xr.DataTree) -> Iterator[str]:
     yield "## Stay probability\n\nMean over seeds or rats (lowest to highest):"
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for who in statistics.children:
         if who == "training":
             continue
-        stay = statistics[f"/{who}/stay"].stay
+        stay = statistics[f"/{who}/stay"].to_dataset()
         cells = [stay.sel(outcome=o, transition=t) for o, t in CELLS]
-        spread = [f"{c.mean():.3f} ({c.min():.3f}-{c.max():.3f})" for c in cells]
+        spread = [
+            f"{c.stay.mean():.3f} ({c.stay.min():.3f}-{c.stay.max():.3f})"
+            for c in cells
+        ]
         rows.append((who, stay.sizes["subject"], *spread))
+        if who == "rats":
+            pooled = [f"{float(c.pooled_stay):.4f}" for c in cells]
+            n_pairs = int(stay.pooled_n_pairs.sum())
+            rows.append(("rats, pooled", f"{n_pairs} pairs", *pooled))
     yield markdown_table(("who", "n", *(f"{o}, {t}" for o, t in CELLS)), rows)
+
+
+def _history(statistics: xr.DataTree) -> Iterator[str]:
+    yield (
+        "## History regression\n\nIndices of Miller, Botvinick & Brody 2017, by "
+        "subject. Where choices are separated perfectly, only the penalty sets their "
+        "size:"
+    )
+    rows: list[tuple[object, ...]] = []
+    for who in statistics.children:
+        if who == "training":
+            continue
+        result = statistics[f"/{who}/history"].to_dataset()
+        columns = [
+            ", ".join(f"{value:.2f}" for value in result[name].values)
+            for name in ("planning_index", "model_free_index")
+        ]
+        separated = int(result.separated.sum())
+        rows.append((who, *columns, separated, f"{result.attrs['ridge']:g}"))
+    head = ("who", "planning", "model-free", "subjects separated", "ridge penalty")
+    yield markdown_table(head, rows)
 
 
 def _models(statistics: xr.DataTree) -> Iterator[str]:
     yield (
         "## Behavioural models\n\nMaximum likelihood per subject, the same code for "
         "networks (recorded episodes) and rats; log-likelihood and BIC are summed over "
-        "subjects, smaller BIC is better:"
+        "subjects, smaller BIC is better. Estimates: median (lowest to highest):"
     )
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for who in ("agents", "rats"):
         if who not in statistics.children:
             continue
@@ -136,30 +207,49 @@ def _models(statistics: xr.DataTree) -> Iterator[str]:
         for model in table.model.values:
             one = table.sel(model=model)
             fit = statistics[f"/{who}/fit_{model}"].to_dataset()
-            mean = ", ".join(
-                f"{name} {fit.estimate.sel(parameter=name).mean():.2f}"
-                for name in fit.parameter.values
+            numbers = [f"{float(one[v]):.1f}" for v in ("log_likelihood", "bic")]
+            rows.append(
+                (
+                    who,
+                    model,
+                    *numbers,
+                    f"{float(one.delta_bic):.0f}",
+                    f"{int(one.n_best)} of {fit.sizes['subject']}",
+                    _estimates(fit),
+                    int(fit.on_bound.any("parameter").sum()),
+                )
             )
-            bound = int(fit.on_bound.any("parameter").sum())
-            numbers = (f"{one.log_likelihood:.1f}", f"{one.bic:.1f}", int(one.n_best))
-            rows.append((who, model, *numbers, mean, bound))
-    head = ("who", "model", "log-likelihood", "BIC", "best for")
-    yield markdown_table((*head, "mean estimates", "subjects on a bound"), rows)
+    head = ("who", "model", "log-likelihood", "BIC", "BIC above best", "best for")
+    yield markdown_table((*head, "estimates", "subjects on a bound"), rows)
+    yield (
+        "An estimate on a bound is a limit, not a value. A hybrid whose alpha_mf is "
+        "near 0 uses its model-free part as a slow drift of side preference rather "
+        "than to learn from reward. Networks that made no valid choice are not fitted."
+    )
+
+
+def _estimates(fit: xr.Dataset) -> str:
+    ranges = []
+    for name in fit.parameter.values:
+        values = fit.estimate.sel(parameter=name).values
+        low, middle, high = np.quantile(values, [0, 0.5, 1])
+        ranges.append(f"{name} {middle:.2f} ({low:.2f} to {high:.2f})")
+    return ", ".join(ranges)
 
 
 def _rpe(statistics: xr.DataTree) -> Iterator[str]:
     yield (
         "## Dopamine\n\nVariance of the networks' RPE that the learners' RPE explain, "
-        "mean over seeds (Wang et al. 2018 report a marginal r² of 0.89 model-based "
+        "mean over seeds. Wang et al. 2018 report a marginal r² of 0.89 model-based "
         "and 5.8e-7 model-free; the two learners' RPE are correlated, so that marginal "
-        "values near 0 cannot come from a plain model-free learner):"
+        "values near 0 cannot come from a plain model-free learner. Pooling mixes two "
+        "scales, as the networks discount the future and the learners do not:"
     )
     results = statistics["/agents/rpe"].to_dataset()
     rows = []
     for trials in results.trial_set.values:
         for epoch in results.epoch.values:
-            place = {"trial_set": trials, "epoch": epoch}
-            mean = results.sel(place).mean("subject")
+            mean = results.sel(trial_set=trials, epoch=epoch).mean("subject")
             numbers = [*mean.r2.values, *mean.semipartial_r2.values]
             rows.append((trials, epoch, *(f"{number:.3f}" for number in numbers)))
     kinds = ("r² MB", "r² MF", "semipartial MB", "semipartial MF")
@@ -171,36 +261,24 @@ def _settings(configuration: Configuration) -> Iterator[str]:
         "## Settings and where they come from\n\nA **guess** is a number that the "
         "literature does not give, or that was chosen here."
     )
-    if configuration.preset == "fast":
-        changed = "guess: preset fast, chosen here by measurement for quick learning"
-    else:
-        changed = "set by preset paper"
     rows = []
     for name in ("task", "network", "learning"):
-        for entry in provenance(getattr(configuration, name), changed):
-            source = entry.source.replace("guess", "**guess**", 1)
-            source = source if entry.is_guess else entry.source
+        settings = getattr(configuration, name)
+        for entry in provenance(settings, CHANGED[configuration.preset]):
+            source = entry.source.replace("guess", "**guess**", int(entry.is_guess))
             rows.append((name, entry.name, entry.value, entry.unit, source))
     yield markdown_table(("of the", "setting", "value", "unit", "source"), rows)
+    yield FURTHER_GUESSES
 
 
-def _made_with(
-    configuration: Configuration, statistics: xr.DataTree, agents: xr.Dataset
-) -> Iterator[str]:
-    versions = json.loads(agents.attrs["versions"])
-    made = ", ".join(f"{name} {version}" for name, version in versions.items())
-    yield (
-        f"## Made with\n\n{made}; device {configuration.device}; seeds 0 to "
-        f"{configuration.seeds - 1}. Test episodes come from a stream of random "
-        "numbers of their own. Every file's SHA-256 sum is in manifest.json."
-    )
-    separated = {
-        who: int(statistics[f"/{who}/history"].separated.sum())
-        for who in statistics.children
-        if who != "training"
-    }
-    noted = ", ".join(f"{count} of the {who}" for who, count in separated.items())
-    yield (
-        "In (d) a subject whose choices the regression separates perfectly has weights "
-        f"whose size only the ridge sets: {noted}."
+def _made_with(configuration: Configuration, behaviour_attrs: Mapping[str, Any]) -> str:
+    def listed(found: Mapping[str, str]) -> str:
+        return ", ".join(f"{name} {version}" for name, version in found.items())
+
+    return (
+        f"## Made with\n\nNetworks: {listed(json.loads(behaviour_attrs['versions']))}; "
+        f"device {configuration.device}; seeds 0 to {configuration.seeds - 1}. "
+        f"Statistics and figure: {listed(versions())}. Test episodes come from a "
+        "stream of random numbers of their own. Every file's SHA-256 sum is in "
+        "manifest.json."
     )

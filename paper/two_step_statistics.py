@@ -14,6 +14,7 @@ from pfc_metarl.analysis import (
     stay_probability,
 )
 from pfc_metarl.configuration import Configuration
+from pfc_metarl.errors import InputError
 from pfc_metarl.fits import MODELS, compare, fit, rpe
 from pfc_metarl.recording import TEST_SEED, behaviour
 from pfc_metarl.seeds import generator
@@ -22,11 +23,22 @@ from pfc_metarl.tasks.observers import TwoStepObserver
 from pfc_metarl.tasks.two_step import TwoStep
 from pfc_metarl.trials import select
 
-RIDGE = 1.0
-"""Penalty of the history regression for agents and animals alike: without it the
-weights of an agent that hardly errs have no finite estimate."""
-
+Values = NDArray[np.float64]
 _LEVEL_EPISODES = 20_000
+
+
+def two_step_task(configuration: Configuration) -> TwoStep:
+    """Return the task of a run, if the ideal observer can play it.
+
+    Raises
+    ------
+    InputError
+        When it is another task, or a version without an exact observer.
+    """
+    task = configuration.task
+    if not isinstance(task, TwoStep):
+        raise InputError(f"task is {configuration.task_name}; expected two-step")
+    return TwoStepObserver(task).task
 
 
 def ideal_observer(task: TwoStep, n_episodes: int) -> xr.Dataset:
@@ -71,9 +83,29 @@ def behaviour_statistics(table: xr.Dataset) -> dict[str, xr.Dataset]:
     """Return what is computed alike from any subjects' trial table."""
     return {
         "stay": stay_probability(table),
-        "history": history_regression(table, ridge=RIDGE),
+        "history": history_regression(table),
         "reversals": reversal_aligned_choice(table, before=10, after=20),
+        "reward": reward_by_session(table),
     }
+
+
+def reward_by_session(table: xr.Dataset) -> xr.Dataset:
+    """Return the mean reward of every session, and how many of its trials were valid.
+
+    Returns
+    -------
+    xarray.Dataset
+        (session) ``reward`` per trial, trials that are not valid counting as 0;
+        ``valid``, a fraction; ``subject``, an index into ``subject_id``.
+    """
+    trials = xr.Dataset(
+        {"reward": table.reward.fillna(0.0), "valid": table.valid.astype(float)}
+    )
+    by_session = trials.groupby(table.session).mean()
+    first = np.unique(table.session.values, return_index=True)[1]
+    by_session["subject"] = ("session", table.subject.values[first])
+    by_session["subject_id"] = ("subjects", table.subject_id.values)
+    return by_session
 
 
 def fit_statistics(table: xr.Dataset) -> dict[str, xr.Dataset]:
@@ -84,7 +116,9 @@ def fit_statistics(table: xr.Dataset) -> dict[str, xr.Dataset]:
 
 
 def rpe_statistics(
-    table: xr.Dataset, steps: xr.Dataset, fits: Mapping[str, xr.Dataset]
+    table: xr.Dataset,
+    network: Mapping[str, Values],
+    fits: Mapping[str, xr.Dataset],
 ) -> dict[str, xr.Dataset]:
     """Regress the networks' RPE on those of model-based and model-free learners.
 
@@ -92,8 +126,8 @@ def rpe_statistics(
     ----------
     table
         Trial table of the recorded episodes.
-    steps
-        Their recording, ``/steps``.
+    network
+        Its RPE by epoch, (trial,), from :func:`network_rpe`.
     fits
         From :func:`fit_statistics`: they give the learners' rates.
 
@@ -102,10 +136,6 @@ def rpe_statistics(
     dict
         ``rpe``: explained variances; ``rpe_by_trial``: the RPEs themselves.
     """
-    network = {
-        "stage2": _at_phase(steps, "choice"),
-        "reward": _at_phase(steps, "state2"),
-    }
     learners = {
         name: rpe(name, table, fits[f"fit_{name}"])
         for name in ("model-based", "model-free")
@@ -117,25 +147,47 @@ def rpe_statistics(
     regression = rpe_regression(
         table, network, by_epoch["model-based"], by_epoch["model-free"]
     )
-    columns = {"network": network, **by_epoch}
     by_trial = xr.Dataset(
         {
             f"{name}_{epoch}": ("trial", np.asarray(values, dtype="float32"))
-            for name, epochs in columns.items()
+            for name, epochs in {"network": network, **by_epoch}.items()
             for epoch, values in epochs.items()
         },
         coords={"subject": ("trial", table.subject.values)},
     )
-    by_trial["common"] = ("trial", table.transition_common.values)
     return {"rpe": regression, "rpe_by_trial": by_trial}
 
 
-def _at_phase(steps: xr.Dataset, phase: str) -> NDArray[np.float32]:
-    """Return the RPE at one step of every trial, flat: seed, episode, trial."""
-    values: NDArray[np.float32] = steps.rpe.isel(
-        step=steps.phase.values == phase
-    ).values
-    return values.reshape(-1)
+def network_rpe(
+    steps: xr.Dataset, session: NDArray[np.int32], trial: NDArray[np.int32]
+) -> dict[str, Values]:
+    """Find the networks' RPE of given trials in a recording.
+
+    Parameters
+    ----------
+    steps
+        ``/steps`` of a recording of the two-step task.
+    session, trial
+        (trial,) whose RPE is wanted, numbered as in the recording's ``/trials``.
+
+    Returns
+    -------
+    dict
+        (trial,) ``stage2``: on reaching the second-step state, the RPE of the choice;
+        ``reward``: on the outcome. The latter is NaN on the last trial of an episode,
+        whose end the networks cannot foresee.
+    """
+    known = steps.session.values.ravel()
+    order = np.argsort(known)
+    row = order[np.searchsorted(known, session, sorter=order)]
+
+    def at(phase: str) -> Values:
+        one_step = steps.rpe.isel(step=steps.phase.values == phase).values
+        values: Values = one_step.reshape(len(known), -1)[row, trial].astype(float)
+        return values
+
+    last = trial == steps.trial.values.max()
+    return {"stage2": at("choice"), "reward": np.where(last, np.nan, at("state2"))}
 
 
 def statistics(
@@ -166,18 +218,18 @@ def statistics(
         ``/agents/...``, ``/observer/...``, ``/rats/...`` (absent without rats) by
         analysis, ``/training``; levels of reward in the attributes.
     """
-    task = configuration.task
-    assert isinstance(task, TwoStep)
+    task = two_step_task(configuration)
     observer = ideal_observer(task, configuration.test_episodes)
-    episode = agents.session.values % configuration.test_episodes
-    recorded = select(agents, episode < configuration.recorded_episodes)
+    keep = _recorded_choosers(agents, steps)
+    recorded = select(agents, keep)
+    place = agents.session.values[keep], agents.trial_in_session.values[keep]
     fits = fit_statistics(recorded)
     groups = {
         "agents": {
             **behaviour_statistics(agents),
             "within_episode": learning_curve(agents),
             **fits,
-            **rpe_statistics(recorded, steps, fits),
+            **rpe_statistics(recorded, network_rpe(steps, *place), fits),
         },
         "observer": {
             **behaviour_statistics(observer),
@@ -193,3 +245,12 @@ def statistics(
         for name, result in results.items():
             tree[f"/{who}/{name}"] = result
     return xr.DataTree.from_dict(tree)
+
+
+def _recorded_choosers(agents: xr.Dataset, steps: xr.Dataset) -> NDArray[np.bool_]:
+    """Mark the recorded trials of the seeds that made a valid choice in them."""
+    recorded = np.isin(agents.session.values, steps.session.values)
+    valid = recorded & (agents.valid.values == 1)
+    chose = np.isin(agents.subject.values, agents.subject.values[valid])
+    marked: NDArray[np.bool_] = recorded & chose
+    return marked

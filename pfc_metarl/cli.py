@@ -31,23 +31,40 @@ def _parser() -> argparse.ArgumentParser:
     reproduce = commands.add_parser(
         "reproduce",
         help="train, freeze, record, and draw a figure of the paper",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog="Example: pfc-metarl reproduce two-step --seeds 8 --out runs",
     )
-    reproduce.add_argument("figure", choices=FIGURES, help="which figure")
-    reproduce.add_argument("--seeds", type=int, default=8, help="number of networks")
-    reproduce.add_argument(
+    add = reproduce.add_argument
+    add("figure", choices=FIGURES, help="which figure")
+    add("--seeds", type=int, metavar="N", default=8, help="number of networks (8)")
+    add(
         "--preset",
+        metavar="NAME",
         default="fast",
-        help="fast: minutes; paper: the published settings, hours",
+        help="fast: a minute; paper: the published settings, half an hour (fast)",
     )
-    reproduce.add_argument(
-        "--out", type=Path, default=Path("runs"), help="where the run's folder is made"
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("runs"),
+        help="the run's folder is made in DIR (runs)",
     )
-    reproduce.add_argument(
-        "--device", default="cpu", help="cpu, cuda or auto (cuda if there is one)"
+    add(
+        "--device",
+        metavar="NAME",
+        default="cpu",
+        help="cpu, cuda, or auto: cuda if there is one (cpu)",
     )
-    reproduce.add_argument(
-        "--data", type=Path, help="folder of the original animal data"
+    add(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder of the original animal data (else PFC_METARL_DATA, else download)",
+    )
+    add(
+        "--again",
+        action="store_true",
+        help="compute the statistics and draw the figure anew; networks are kept",
     )
     reproduce.set_defaults(run=_reproduce)
     return parser
@@ -67,7 +84,12 @@ def _reproduce(arguments: argparse.Namespace) -> None:
         device=device_named(arguments.device),
     )
     figure = import_module(f"pfc_metarl.paper.{FIGURES[arguments.figure]}")
-    folder = figure.reproduce(configuration, arguments.out, arguments.data)
+    folder = figure.reproduce(
+        configuration,
+        arguments.out,
+        arguments.data,
+        again=arguments.again,
+    )
     print(f"done: {folder / 'figure.pdf'}, {folder / 'report.md'}")
 
 
@@ -88,6 +110,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         arguments.run(arguments)
     except InputError as error:
+        print(f"pfc-metarl: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, say
         print(f"pfc-metarl: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -10,8 +10,8 @@ import torch
 from pfc_metarl.errors import InputError
 from pfc_metarl.learning import LearningSettings
 from pfc_metarl.network import NetworkSettings
-from pfc_metarl.tasks import task_class
 from pfc_metarl.tasks.base import Task
+from pfc_metarl.tasks.two_step import TwoStep
 
 SEEDS_PER_GROUP = 4
 """Seeds trained side by side in one process: the same on any number of cores."""
@@ -67,8 +67,9 @@ def preset(name: str, task_name: str, seeds: int, **changes: Any) -> Configurati
     Parameters
     ----------
     name
-        ``"paper"``: the published settings, one episode at a time, with the fixation
-        step. ``"fast"``: what reaches the same behaviour soonest.
+        A key of :data:`PRESETS` for the task. ``"paper"``: the published settings, one
+        episode at a time, with the fixation step. ``"fast"``: what reaches the same
+        behaviour soonest.
     task_name
         A task of :data:`pfc_metarl.tasks.TASKS`.
     seeds
@@ -81,14 +82,14 @@ def preset(name: str, task_name: str, seeds: int, **changes: Any) -> Configurati
     InputError
         When there is no such preset or task.
     """
-    task = task_class(task_name)
-    if name == "paper":
-        return Configuration(task_name, task(fixation=True), name, seeds, **changes)
-    if name == "fast":
-        return Configuration(
-            task_name, task(), name, seeds, **{"learning": FAST, **changes}
-        )
-    raise InputError(f"no preset '{name}'; expected fast or paper")
+    if task_name not in PRESETS:
+        raise InputError(f"no task '{task_name}'; expected {' or '.join(PRESETS)}")
+    presets = PRESETS[task_name]
+    if name not in presets:
+        raise InputError(f"no preset '{name}'; expected {' or '.join(presets)}")
+    task, learning = presets[name]
+    settings = {"learning": learning, **changes}
+    return Configuration(task_name, task, name, seeds, **settings)
 
 
 FAST = replace(
@@ -103,6 +104,14 @@ FAST = replace(
     updates=200,
 )
 """Settings that learn the two-step task soonest (chosen by measurement, ours)."""
+
+PRESETS: dict[str, dict[str, tuple[Task, LearningSettings]]] = {
+    "two-step": {
+        "fast": (TwoStep(), FAST),
+        "paper": (TwoStep(fixation=True), LearningSettings()),
+    }
+}
+"""Task and outer algorithm, by task and preset."""
 
 
 def device_named(name: str) -> str:

@@ -68,6 +68,13 @@ def _compression(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
     }
 
 
+def read_tree(path: Path) -> xr.DataTree:
+    """Read a tree of datasets into memory."""
+    with xr.open_datatree(path, engine="h5netcdf") as tree:
+        loaded: xr.DataTree = tree.load()
+    return loaded
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 sum of a file, as 64 hexadecimal digits."""
     with path.open("rb") as stream:

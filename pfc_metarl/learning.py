@@ -26,9 +26,13 @@ class LearningSettings:
     )
     value_cost: float = parameter(0.05, "Wang et al. 2018 (preprint), Methods")
     entropy_cost: float = parameter(0.05, "Wang et al. 2018 (preprint), Methods")
-    rmsprop_decay: float = parameter(0.9, "guess: default of the authors' framework")
+    rmsprop_decay: float = parameter(
+        0.9, "guess: default of the authors' framework; no use to adam"
+    )
     optimiser_epsilon: float = parameter(
-        1e-10, "guess: default of the authors' framework"
+        1e-10,
+        "guess: default of the authors' framework (there inside the root, and the mean "
+        "square starts at 1; torch adds it outside and starts at 0)",
     )
     max_gradient_norm: float = parameter(
         999.0, "a reimplementation of Wang et al. 2018; the paper does not say"
@@ -37,8 +41,8 @@ class LearningSettings:
         1, "Wang et al. 2018 (preprint), Methods: one thread", unit="episodes"
     )
     updates: int = parameter(
-        20_000,
-        "a reimplementation of Wang et al. 2018, which said 10 000",
+        10_000,
+        "Wang et al. 2018 as two reimplementations have it; one of them needed 20 000",
         unit="updates",
     )
 

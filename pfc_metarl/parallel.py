@@ -81,7 +81,7 @@ def _receive(
 ) -> None:
     try:
         message = connection.recv()
-    except EOFError:
+    except (EOFError, OSError):  # the process ended, perhaps amid a message
         process = running.pop(connection)
         process.join()
         if process.exitcode:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pfc_metarl.dopamine import reward_prediction_error
@@ -95,21 +94,21 @@ def play(
         outputs.append(output)
         actions.append(action)
         rewards.append(reward)
-        states.append(tuple(part[..., :n_recorded] for part in state))
+        states.append(tuple(part[..., :n_recorded].clone() for part in state))
     every_output = torch.stack(outputs)
     names = network.memory.state_names if n_recorded else ()
     return Played(
-        episodes,
-        inputs.steps[:, :, : network.n_observations].cpu(),
-        torch.stack(actions).cpu(),
-        torch.stack(rewards).cpu(),
-        network.logits(every_output).softmax(2).cpu(),
-        network.value(every_output).cpu(),
-        {
+        episodes=episodes,
+        observation=inputs.steps[:, :, : network.n_observations].cpu(),
+        action=torch.stack(actions).cpu(),
+        reward=torch.stack(rewards).cpu(),
+        policy=network.logits(every_output).softmax(2).cpu(),
+        value=network.value(every_output).cpu(),
+        states={
             name: torch.stack([at_step[part] for at_step in states]).cpu()
             for part, name in enumerate(names)
         },
-        n_recorded,
+        n_recorded=n_recorded,
     )
 
 
@@ -187,33 +186,33 @@ def recording(
         ``/trials``: trial table of all the episodes played. ``/steps``, for the
         recorded ones: (seed, episode, step) ``action``, ``reward``, ``value``, ``rpe``;
         with a further dimension ``observation``, ``policy`` and the memory's state by
-        ``unit``. ``trial`` and ``phase`` say where in its trial a step is.
+        ``unit``. ``trial`` and ``phase`` say where in its trial a step is, ``session``
+        (seed, episode) which session of ``/trials`` an episode is: there are the
+        latents. The RPE of the last step takes the future to be worth nothing, which
+        the network, not knowing that the episode ends, does not expect.
     """
     n_recorded = played.n_recorded
     rpe = reward_prediction_error(played.reward, played.value, discount)
-    by_step = {
-        "action": (played.action, "index"),
-        "reward": (played.reward, "reward"),
-        "value": (played.value, "reward"),
-        "rpe": (rpe, "reward"),
+    variables = {
+        "action": _by_step(played.action, n_recorded, "action taken", "index"),
+        "reward": _by_step(played.reward, n_recorded, "what it brought", "reward"),
+        "value": _by_step(played.value, n_recorded, "value before it", "reward"),
+        "rpe": _by_step(rpe, n_recorded, "reward prediction error of it", "reward"),
+        "observation": _by_step(played.observation, n_recorded, "cue seen", "1", "cue"),
+        "policy": _by_step(
+            played.policy, n_recorded, "probability", "1", "action_option"
+        ),
     }
-    by_feature = {
-        "observation": (played.observation, "cue"),
-        "policy": (played.policy, "choice_option"),
-        **{name: (values, "unit") for name, values in played.states.items()},
-    }
-    dims = ("seed", "episode", "step")
+    for name, values in played.states.items():
+        meaning = f"{name} state after the observation"
+        variables[name] = _by_step(values, n_recorded, meaning, "1", "unit")
+    n_episodes = played.reward.shape[-1]
+    first_session = np.arange(len(network.seeds))[:, None] * n_episodes
     steps = xr.Dataset(
-        {
-            name: (dims, _seed_first(values[..., :n_recorded]), {"units": unit})
-            for name, (values, unit) in by_step.items()
-        }
-        | {
-            name: ((*dims, feature), _seed_first(values[..., :n_recorded]))
-            for name, (values, feature) in by_feature.items()
-        },
+        variables,
         coords={
             "seed": list(network.seeds),
+            "session": (("seed", "episode"), first_session + np.arange(n_recorded)),
             "trial": ("step", np.arange(task.steps) // task.steps_per_trial),
             "phase": ("step", list(task.phases) * task.trials),
         },
@@ -225,11 +224,14 @@ def recording(
     return xr.DataTree.from_dict(tree)
 
 
-def _seed_first(values: Tensor) -> NDArray[Any]:
-    """(step, seed, [feature,] episode) to (seed, episode, step[, feature])."""
-    order = (1, 2, 0) if values.dim() == 3 else (1, 3, 0, 2)
-    array: NDArray[Any] = values.permute(*order).contiguous().numpy()
-    return array
+def _by_step(
+    values: Tensor, n_recorded: int, meaning: str, units: str, *feature: str
+) -> xr.Variable:
+    """Turn (step, seed, [feature,] episode) into (seed, episode, step[, feature])."""
+    order = (1, 3, 0, 2) if feature else (1, 2, 0)
+    array = values[..., :n_recorded].permute(*order).contiguous().numpy()
+    attrs = {"long_name": meaning, "units": units}
+    return xr.Variable(("seed", "episode", "step", *feature), array, attrs)
 
 
 def hashes(network: Network) -> list[str]:

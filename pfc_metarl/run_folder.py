@@ -7,6 +7,7 @@ from filelock import FileLock, Timeout
 
 from pfc_metarl.errors import DataError, InputError
 from pfc_metarl.files import PARTIAL, sha256, write_text
+from pfc_metarl.version import __version__
 
 MANIFEST = "manifest.json"
 CONFIGURATION = "configuration.json"
@@ -15,8 +16,10 @@ CONFIGURATION = "configuration.json"
 class RunFolder:
     """Folder of one run.
 
-    ``manifest.json`` lists the finished files with their SHA-256 sums; a file is opened
-    only if its sum agrees. One process at a time may hold the folder.
+    ``manifest.json`` lists the finished files with their SHA-256 sums and the version
+    of this package that made them; a file is opened only if its sum agrees. One process
+    at a time may hold the folder. A file that is to be made again is struck from the
+    manifest first (:meth:`forget`), so that a run may be killed at any moment.
 
     Parameters
     ----------
@@ -39,7 +42,7 @@ class RunFolder:
         self._check_owner(configuration)
         if not (path / CONFIGURATION).exists():
             write_text(path / CONFIGURATION, configuration)
-        for stray in path.glob(f"**/*{PARTIAL}"):
+        for stray in _partial_files(path):
             stray.unlink()  # its writer was killed
 
     def _hold(self) -> None:
@@ -65,7 +68,10 @@ class RunFolder:
                     f"{found}: not the configuration of this run; "
                     "choose another --out, nothing was changed"
                 )
-        elif any(entry.name != ".lock" for entry in self.path.iterdir()):
+        elif set(self.path.iterdir()) - {
+            self.path / ".lock",
+            *_partial_files(self.path),
+        }:
             raise InputError(
                 f"{self.path}: holds files but no {CONFIGURATION}, so it is not a run "
                 "folder; choose another --out, nothing was changed"
@@ -89,45 +95,62 @@ class RunFolder:
         Raises
         ------
         DataError
-            When a finished file is damaged or its sum is not known.
+            When a finished file, or the manifest, is damaged.
         """
         return all(self._verified(name) for name in names)
 
     def _verified(self, name: str) -> bool:
         if not (self / name).is_file():
             return False
-        expected = self._sums().get(name)
-        if expected is None:
+        entry = self._entries().get(name)
+        if entry is None:
             return False  # written, but the run was stopped before it was entered
-        if sha256(self / name) != expected:
+        if sha256(self / name) != entry["sha256"]:
             raise DataError(
                 f"{self / name}: SHA-256 differs from {MANIFEST}; it is damaged or was "
                 "edited: move it away to have it made again"
             )
         return True
 
+    def made_by(self, name: str) -> str | None:
+        """Return the version of this package that made a file; None if unfinished."""
+        return self._entries().get(name, {}).get("made_by")
+
     def enter(self, *names: str) -> None:
         """Enter finished files into the manifest."""
-        self._write(self._sums() | {name: sha256(self / name) for name in names})
+        made = {
+            name: {"sha256": sha256(self / name), "made_by": __version__}
+            for name in names
+        }
+        self._write(self._entries() | made)
 
     def forget(self, *names: str) -> None:
         """Strike files from the manifest: they are to be made again."""
-        sums = self._sums()
-        self._write({name: sums[name] for name in sums if name not in names})
+        entries = self._entries()
+        self._write({name: entries[name] for name in entries if name not in names})
 
-    def _write(self, sums: dict[str, str]) -> None:
-        text = json.dumps({"format": 1, "sha256": sums}, indent=1, sort_keys=True)
+    def _write(self, entries: dict[str, dict[str, str]]) -> None:
+        text = json.dumps({"format": 1, "files": entries}, indent=1, sort_keys=True)
         write_text(self / MANIFEST, text)
 
-    def _sums(self) -> dict[str, str]:
+    def _entries(self) -> dict[str, dict[str, str]]:
         if not (self / MANIFEST).exists():
             return {}
         try:
             manifest = json.loads((self / MANIFEST).read_text(encoding="utf-8"))
-            sums: dict[str, str] = manifest["sha256"]
+            entries: dict[str, dict[str, str]] = manifest["files"]
         except (ValueError, KeyError, TypeError):
             raise DataError(
                 f"{self / MANIFEST}: damaged; move it away to have the results of "
                 "this run made again"
             ) from None
-        return sums
+        return entries
+
+
+def _partial_files(folder: Path) -> list[Path]:
+    """Files whose writer was killed; those of checkpoints are their readers' affair."""
+    return [
+        path
+        for place in (folder, folder / "weights")
+        for path in place.glob(f"*{PARTIAL}")
+    ]

@@ -5,19 +5,13 @@ drawn for one purpose (test episodes, say) cannot depend on how much was drawn f
 another, and no replica depends on which others are trained beside it.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
 Stream = Literal["weights", "training", "test episodes", "test actions", "observer"]
-_STREAMS: tuple[Stream, ...] = (
-    "weights",
-    "training",
-    "test episodes",
-    "test actions",
-    "observer",
-)
+_STREAMS: tuple[str, ...] = get_args(Stream)
 
 
 def generator(seed: int, stream: Stream) -> torch.Generator:

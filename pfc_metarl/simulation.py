@@ -61,6 +61,7 @@ def trained(
     seeds = range(configuration.seeds)
     names = [_weights_name(seed) for seed in seeds]
     if not run.has(*names, TRAINING):
+        run.forget(*names, TRAINING)
         train(configuration, run / "checkpoints", report)
         _keep(configuration, run)
     network = Network(configuration.network, configuration.task, seeds)
@@ -86,8 +87,9 @@ def _keep(configuration: Configuration, run: RunFolder) -> None:
         for position, seed in enumerate(seeds):
             weights = group.network.seed_weights(position)
             write_weights(run / _weights_name(seed), seed, weights)
-            run.enter(_weights_name(seed))
     _save_curves(configuration, torch.cat(curves), run)
+    every_seed = range(configuration.seeds)
+    run.enter(*(_weights_name(seed) for seed in every_seed), TRAINING)
 
 
 def _save_curves(
@@ -103,7 +105,6 @@ def _save_curves(
         },
     )
     save_dataset(curves, run / TRAINING)
-    run.enter(TRAINING)
 
 
 def write_weights(path: Path, seed: int, weights: dict[str, torch.Tensor]) -> None:
@@ -157,6 +158,7 @@ def observed(configuration: Configuration, run: RunFolder, network: Network) -> 
     """
     if run.has(BEHAVIOUR, RECORDING):
         return
+    run.forget(BEHAVIOUR, RECORDING)
     before = hashes(network)
     played = play(
         network,

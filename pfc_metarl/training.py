@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from pfc_metarl import checkpoints
@@ -20,6 +20,7 @@ from pfc_metarl.tasks import side_by_side
 
 CHECKPOINT_SECONDS = 3.0
 REPORT_SECONDS = 0.25
+LOCK_SECONDS = 30.0  # a child of a killed run may live on for a moment
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,13 @@ def train_group(
     """
     group = Group(configuration, seeds)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{group.name}.lock", timeout=60):  # an orphan may linger
-        _train(group, folder, report)
+    try:
+        with FileLock(folder / f"{group.name}.lock", timeout=LOCK_SECONDS):
+            _train(group, folder, report)
+    except Timeout:
+        raise InputError(
+            f"{folder}: another process trains {group.name}; wait for it to end"
+        ) from None
     return group
 
 
@@ -161,6 +167,8 @@ def _train(group: Group, folder: Path, report: Callable[[Progress], None]) -> No
     updates = group.configuration.learning.updates
     began, first_update = time.monotonic(), group.update
     last_report = last_checkpoint = began
+    if group.update:
+        report(_progress(group, 0.0))
     while group.update < updates:
         group.learn()
         now = time.monotonic()

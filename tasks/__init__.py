@@ -4,11 +4,11 @@ from pfc_metarl.errors import InputError
 from pfc_metarl.tasks.base import Episodes, Tape, Task, side_by_side
 from pfc_metarl.tasks.two_step import TwoStep
 
-TASKS: dict[str, type[TwoStep]] = {"two-step": TwoStep}
+TASKS: dict[str, type[Task]] = {"two-step": TwoStep}
 """Tasks by name."""
 
 
-def task_class(name: str) -> type[TwoStep]:
+def task_class(name: str) -> type[Task]:
     """Look up a task by name.
 
     Raises

@@ -5,8 +5,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from pfc_metarl.errors import DataError
-
-INDEX = ("subject", "session", "trial_in_session")
+from pfc_metarl.trials import INDEX
 
 
 def require_columns(table: xr.Dataset, analysis: str, *names: str) -> None:

@@ -1,7 +1,8 @@
 """What it takes: the conditions of the theory removed one at a time, same seeds.
 
 The claim of Wang et al. 2018 is that memory, weights trained by reinforcement learning
-and a sequence of related tasks suffice. Each removal leaves all else as it is.
+and a sequence of related tasks suffice. Here memory and training are removed, and the
+reward input beside them. Each removal leaves all else as it is.
 """
 
 from collections.abc import Callable, Iterator
