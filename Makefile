@@ -15,7 +15,7 @@ reproduce: $(VENV)/installed
 	$(BIN)/pfc-metarl reproduce two-step $(OPTIONS)
 
 test: $(VENV)/installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(OPTIONS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(OPTIONS)
 
 slow: $(VENV)/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow $(OPTIONS)

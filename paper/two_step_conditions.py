@@ -217,7 +217,8 @@ def report(curves: xr.Dataset) -> str:
         f"{curves.attrs['ideal_observer']:.4f}. That mark is generous: at the choice, "
         "a network without memory sees its last reward and its last response, which "
         "was given at the second-step state and not the choice. It could answer there "
-        "with a note to itself, and so remember a trial; whether it does is measured."
+        "with a note to itself, and so remember a trial: on easier versions of the "
+        "task it does, here it is measured."
     )
     head_within = ("condition", "first trial", "last 20", "P(good) first", "last 20")
     parts_of_report = [

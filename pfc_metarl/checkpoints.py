@@ -72,8 +72,17 @@ def read(path: Path) -> dict[str, Any]:
             f"{path}: content does not match the sum in its name; it is damaged: "
             "delete it to go on from the checkpoint before"
         )
-    content: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True)
-    if content.get("format") != FORMAT:
+    try:
+        content: dict[str, Any] = torch.load(
+            io.BytesIO(payload), map_location="cpu", weights_only=True
+        )
+        found = content.get("format")
+    except Exception as error:  # torch raises many kinds; nothing in it was run
+        raise DataError(
+            f"{path}: not a checkpoint of pfc_metarl ({type(error).__name__}); "
+            "delete it to go on from the checkpoint before"
+        ) from None
+    if found != FORMAT:
         raise DataError(
             f"{path}: checkpoint format {content.get('format')}; this version of "
             f"pfc_metarl reads format {FORMAT}: choose another --out, or delete the run"

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import torch
 
@@ -61,7 +60,7 @@ class Configuration:
         return f"{self.task_name}-{self.preset}-{self.seeds}seeds-{self.digest()}"
 
 
-def preset(name: str, task_name: str, seeds: int, **changes: Any) -> Configuration:
+def preset(name: str, task_name: str, seeds: int, device: str = "cpu") -> Configuration:
     """Return a preset configuration.
 
     Parameters
@@ -74,8 +73,8 @@ def preset(name: str, task_name: str, seeds: int, **changes: Any) -> Configurati
         A task of :data:`pfc_metarl.tasks.TASKS`.
     seeds
         Number of replicas, seeds 0, 1, ...
-    changes
-        Other fields of :class:`Configuration`, ``network`` or ``device``, say.
+    device
+        ``"cpu"`` or ``"cuda"``.
 
     Raises
     ------
@@ -88,8 +87,7 @@ def preset(name: str, task_name: str, seeds: int, **changes: Any) -> Configurati
     if name not in presets:
         raise InputError(f"no preset '{name}'; expected {' or '.join(presets)}")
     task, learning = presets[name]
-    settings = {"learning": learning, **changes}
-    return Configuration(task_name, task, name, seeds, **settings)
+    return Configuration(task_name, task, name, seeds, learning=learning, device=device)
 
 
 FAST = replace(

@@ -46,6 +46,25 @@ class LearningSettings:
         unit="updates",
     )
 
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises
+        ------
+        InputError
+            When one is out of range.
+        """
+        for name in ("batch", "updates"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name in ("discount", "trace_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} is {getattr(self, name)}; expected 0 to 1")
+        if not 0 <= self.learning_rate < float("inf"):
+            raise InputError(
+                f"learning_rate is {self.learning_rate}; expected 0 or more"
+            )
+
     def optimiser_for(self, network: Network) -> torch.optim.Optimizer:
         """Return the optimiser; it works element by element, so seeds do not mix.
 

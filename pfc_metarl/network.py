@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pfc_metarl.errors import InputError
 from pfc_metarl.memory import Memory, memory_class
 from pfc_metarl.memory.base import fill_uniform
 from pfc_metarl.provenance import parameter
@@ -24,6 +25,17 @@ class NetworkSettings:
     )
     reward_input: bool = parameter(True, "Wang et al. 2018, Fig. 1a")
     action_input: bool = parameter(True, "Wang et al. 2018, Fig. 1a")
+
+    def __post_init__(self) -> None:
+        """Check the number of units.
+
+        Raises
+        ------
+        InputError
+            When it is not at least 1.
+        """
+        if self.units < 1:
+            raise InputError(f"units is {self.units}; expected 1 or more")
 
 
 class Network(nn.Module):

@@ -109,3 +109,5 @@ def _train_in_process(
         connection.send(error)
     except BrokenPipeError:
         pass  # the parent is gone: the last checkpoint stands
+    except OSError as error:
+        connection.send(InputError(f"{folder}: cannot be written ({error})"))

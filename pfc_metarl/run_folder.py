@@ -38,8 +38,13 @@ class RunFolder:
     def __init__(self, path: Path, configuration: str) -> None:
         self.path = path
         self._lock = FileLock(path / ".lock", timeout=0)
+        self._check_owner(configuration)  # before anything is touched
         self._hold()
-        self._check_owner(configuration)
+        try:
+            self._check_owner(configuration)  # nobody took it in between
+        except InputError:
+            self._lock.release()
+            raise
         if not (path / CONFIGURATION).exists():
             write_text(path / CONFIGURATION, configuration)
         for stray in _partial_files(path):
@@ -63,14 +68,14 @@ class RunFolder:
     def _check_owner(self, configuration: str) -> None:
         found = self.path / CONFIGURATION
         if found.exists():
-            if found.read_text(encoding="utf-8") != configuration:
+            if found.read_text(encoding="utf-8", errors="replace") != configuration:
                 raise InputError(
                     f"{found}: not the configuration of this run; "
                     "choose another --out, nothing was changed"
                 )
-        elif set(self.path.iterdir()) - {
+        elif self.path.is_dir() and set(self.path.iterdir()) - {
             self.path / ".lock",
-            *_partial_files(self.path),
+            *self.path.glob(f"{CONFIGURATION}.*{PARTIAL}"),
         }:
             raise InputError(
                 f"{self.path}: holds files but no {CONFIGURATION}, so it is not a run "
@@ -138,8 +143,11 @@ class RunFolder:
             return {}
         try:
             manifest = json.loads((self / MANIFEST).read_text(encoding="utf-8"))
-            entries: dict[str, dict[str, str]] = manifest["files"]
-        except (ValueError, KeyError, TypeError):
+            entries = {
+                name: {key: str(entry[key]) for key in ("sha256", "made_by")}
+                for name, entry in manifest["files"].items()
+            }
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(
                 f"{self / MANIFEST}: damaged; move it away to have the results of "
                 "this run made again"

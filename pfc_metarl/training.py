@@ -97,7 +97,7 @@ class Group:
             "network": self.network.state_dict(),
             "optimiser": self.learner.optimiser.state_dict(),
             "generators": [draw.get_state() for draw in self.generators],
-            "reward": self.reward[: self.update],
+            "reward": self.reward[: self.update].clone(),  # not the whole buffer
         }
 
     def restore(self, state: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from pfc_metarl.memory.base import Activity, Memory, State, fill_uniform, register
 
@@ -160,6 +161,7 @@ class _Unrolled(torch.autograd.Function):
         return activity.hidden[1 : activity._step + 1]
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         return None, None, *_backward(ctx.activity, ctx.inputs, grads[0])
 

@@ -139,7 +139,7 @@ def test_a_damaged_manifest_is_refused(
 def test_an_interrupt_says_how_to_go_on(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("pfc_metarl.paper.two_step.reproduce", interrupted)

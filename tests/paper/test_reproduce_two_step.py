@@ -1,9 +1,12 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import xarray as xr
 from matplotlib import pyplot as plt
 
@@ -11,10 +14,14 @@ from pfc_metarl import data
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.data import DataMissing
 from pfc_metarl.errors import DataError
+from pfc_metarl.files import save_dataset
+from pfc_metarl.network import Network
 from pfc_metarl.paper import two_step
 from pfc_metarl.paper.style import FULL_WIDTH, use_style
 from pfc_metarl.paper.two_step_figure import draw
+from pfc_metarl.paper.two_step_statistics import network_rpe
 from pfc_metarl.recording import TEST_SEED, behaviour
+from pfc_metarl.run_folder import RunFolder
 from pfc_metarl.seeds import generator
 from pfc_metarl.tasks.observers import TwoStepObserver
 from pfc_metarl.tasks.two_step import TwoStep
@@ -158,3 +165,60 @@ def test_statistics_hold_the_ideal_observer_on_the_same_episodes(
         tree["/agents/rpe"].n.sel(trial_set="all", epoch="stage2").values.tolist()
         == [small.recorded_episodes * small.task.trials] * 2
     )
+
+
+def test_a_seed_that_makes_no_valid_choice_is_shown_as_such(
+    small: Configuration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "load", no_rats)
+    with_fixation = replace(small, task=TwoStep(trials=20, fixation=True))
+    monkeypatch.setattr(two_step, "trained", _only_the_second_chooses)
+    folder = two_step.reproduce(with_fixation, tmp_path, say=lambda _: None)
+    rows = [
+        line.split(" | ") for line in (folder / "report.md").read_text().split("\n")
+    ]
+    valid = {row[0]: row[3] for row in rows if row[0].startswith("| seed ")}
+    assert valid.pop("| seed 0") == "0.000"
+    assert float(valid.pop("| seed 1")) > 0.1
+    tree = xr.load_datatree(folder / "statistics.nc", engine="h5netcdf")
+    assert tree["/agents/fit_hybrid"].subject.values.tolist() == ["seed 1"]
+    assert tree["/agents/stay"].stay.sel(subject="seed 0").isnull().all()
+
+
+def _only_the_second_chooses(
+    configuration: Configuration, run: RunFolder, report: object
+) -> Network:
+    network = Network(configuration.network, configuration.task, range(2))
+    with torch.no_grad():
+        network.policy_bias[0, 2] = 100.0  # seed 0 does nothing but fixate
+    training = xr.Dataset(
+        {"reward": (("seed", "update"), [[-0.5, -0.4]] * 2)},
+        attrs={"episodes_per_update": 4},
+    )
+    save_dataset(training, run / "training.nc")
+    return network
+
+
+def test_the_last_reward_of_an_episode_is_left_out_of_the_rpe(made: Path) -> None:
+    tree = xr.load_datatree(made / "statistics.nc", engine="h5netcdf")
+    by_trial = tree["/agents/rpe_by_trial"]
+    missing = by_trial.network_reward.isnull().values.reshape(-1, 20)
+    assert missing[:, -1].all()
+    assert not missing[:, :-1].any()
+    assert by_trial.network_stage2.notnull().all()
+
+
+def test_the_rpe_is_found_by_session_and_trial() -> None:
+    rpe = np.arange(2 * 2 * 6, dtype=float).reshape(2, 2, 6)
+    steps = xr.Dataset(
+        {"rpe": (("seed", "episode", "step"), rpe)},
+        coords={
+            "session": (("seed", "episode"), [[7, 3], [5, 9]]),
+            "trial": ("step", [0, 0, 1, 1, 2, 2]),
+            "phase": ("step", ["choice", "state2"] * 3),
+        },
+    )
+    found = network_rpe(steps, np.array([3, 9, 7]), np.array([1, 0, 2]))
+    assert found["stage2"].tolist() == [6 + 2, 18 + 0, 0 + 4]
+    assert found["reward"][:2].tolist() == [6 + 3, 18 + 1]
+    assert np.isnan(found["reward"][2])

@@ -1,0 +1,194 @@
+"""An update plays, learns and changes the weights; seeds are independent replicas."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pfc_metarl.configuration import Configuration
+from pfc_metarl.errors import InputError
+from pfc_metarl.learning import Learner, LearningSettings, exploration_noise
+from pfc_metarl.network import Network, NetworkSettings
+from pfc_metarl.tasks.base import Episodes, side_by_side
+from pfc_metarl.tasks.two_step import TwoStep
+from pfc_metarl.training import Group
+
+Small = Callable[..., Configuration]
+Equal = Callable[[Any, Any], bool]
+
+BATCH, SEEDS = 4, (0, 1)
+TASK = TwoStep(trials=6, fixation=True)
+
+
+def drawn(seed: int) -> tuple[Episodes, Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    tapes = [TASK.draw(BATCH, draw) for _ in SEEDS]
+    noise = [exploration_noise(TASK.steps, TASK.n_actions, BATCH, draw) for _ in SEEDS]
+    return TASK.begin(side_by_side(tapes)), torch.stack(noise, dim=1)
+
+
+def network_of(memory: str = "lstm") -> Network:
+    return Network(NetworkSettings(memory=memory, units=6), TASK, SEEDS)
+
+
+def slow_gradients(
+    network: Network, settings: LearningSettings, episodes: Episodes, noise: Tensor
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Play and learn in one plain loop that keeps the graph of every step."""
+    state = network.memory.initial_state(BATCH)
+    observation = episodes.observation
+    done = torch.zeros(len(SEEDS), TASK.n_actions, BATCH)
+    earned = torch.zeros(len(SEEDS), 1, BATCH)
+    log_policies, values, rewards = [], [], []
+    for step in range(TASK.steps):
+        seen = torch.cat([observation.transpose(1, 2), done, earned], dim=1)
+        output, state = network.memory.forward_step(seen, state)
+        log_policy = network.logits(output).log_softmax(1)
+        action = (network.logits(output) + noise[step]).argmax(1)
+        observation, reward = episodes.step(action)
+        done = torch.nn.functional.one_hot(action, TASK.n_actions).transpose(1, 2)
+        earned = reward.unsqueeze(1)
+        chosen = log_policy.gather(1, action.unsqueeze(1)).squeeze(1)
+        entropy = -(log_policy.exp() * log_policy).sum(1)
+        log_policies.append((chosen, entropy))
+        values.append(network.value(output))
+        rewards.append(reward)
+    loss, ahead = torch.zeros(len(SEEDS), BATCH), torch.zeros(len(SEEDS), BATCH)
+    assert settings.trace_decay == 1.0
+    for step in reversed(range(TASK.steps)):
+        ahead = rewards[step] + settings.discount * ahead
+        chosen, entropy = log_policies[step]
+        surprise = ahead - values[step]
+        loss = loss - surprise.detach() * chosen - settings.entropy_cost * entropy
+        loss = loss + settings.value_cost * surprise**2 / 2
+    by_seed = loss.mean(1)
+    parameters = dict(network.named_parameters())
+    grads = torch.autograd.grad(by_seed.sum(), list(parameters.values()))
+    return dict(zip(parameters, grads, strict=True)), by_seed.detach()
+
+
+@pytest.mark.parametrize("memory", ["lstm", "none"])
+def test_every_update_follows_the_gradient_of_its_own_episodes(memory: str) -> None:
+    network = network_of(memory)
+    settings = replace(LearningSettings(), batch=BATCH, learning_rate=0.01)
+    learner = Learner(network, settings, TASK.steps)
+    for update in range(4):  # later ones with nothing left over from those before
+        twin = copy.deepcopy(network)
+        expected, loss = slow_gradients(twin, settings, *drawn(update))
+        _, found_loss = learner.update(*drawn(update))
+        torch.testing.assert_close(found_loss, loss, rtol=1e-4, atol=1e-5)
+        for name, weight in network.named_parameters():
+            scale = float(expected[name].abs().max())
+            torch.testing.assert_close(
+                weight.grad, expected[name], rtol=1e-4, atol=1e-4 * scale
+            )
+
+
+def test_the_paper_steps_by_rmsprop() -> None:
+    network, settings = network_of(), replace(LearningSettings(), batch=BATCH)
+    before = {name: w.detach().clone() for name, w in network.named_parameters()}
+    Learner(network, settings, TASK.steps).update(*drawn(0))
+    for name, weight in network.named_parameters():
+        step = 7e-4 * weight.grad / ((0.1 * weight.grad**2).sqrt() + 1e-10)
+        torch.testing.assert_close(weight.detach(), before[name] - step)
+
+
+def test_an_unknown_optimiser_is_refused() -> None:
+    settings = replace(LearningSettings(), optimiser="luck")
+    with pytest.raises(InputError, match="no optimiser 'luck'; expected adam or rms"):
+        Learner(network_of(), settings, TASK.steps)
+
+
+def test_the_memory_begins_anew_in_every_batch() -> None:
+    settings = replace(LearningSettings(), batch=BATCH, learning_rate=0.0)
+    learner = Learner(network_of(), settings, TASK.steps)
+    (reward, loss), _, (reward_again, loss_again) = (
+        learner.update(*drawn(seed)) for seed in (0, 1, 0)
+    )
+    assert torch.equal(reward, reward_again)
+    assert torch.equal(loss, loss_again)
+
+
+def test_an_update_returns_the_rewards_of_every_step() -> None:
+    learner = Learner(network_of(), LearningSettings(batch=BATCH), TASK.steps)
+    episodes, noise = drawn(0)
+    reward, loss = learner.update(episodes, noise)
+    assert reward.shape == (TASK.steps, len(SEEDS), BATCH)
+    assert loss.shape == (len(SEEDS),)
+    assert not loss.requires_grad
+    of_trials = torch.nan_to_num(episodes.trials()["reward"])
+    assert torch.equal(reward[2::3], of_trials)  # fixation, choice, state 2
+
+
+@pytest.mark.parametrize("memory", ["lstm", "none"])
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
+def test_a_seed_learns_the_same_alone_and_among_others(
+    small: Small, optimiser: str, memory: str
+) -> None:
+    configuration = small(4, memory=memory, optimiser=optimiser, learning_rate=1e-3)
+    alone, among = Group(configuration, [3]), Group(configuration, [0, 1, 2, 3])
+    for _ in range(3):
+        alone.learn()
+        among.learn()
+    expected = among.network.seed_weights(3)
+    for name, weight in alone.network.seed_weights(0).items():
+        torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-5)
+    torch.testing.assert_close(alone.reward[:, 0], among.reward[:, 3])
+
+
+def test_the_place_among_others_does_not_matter(small: Small) -> None:
+    configuration = small(4, learning_rate=1e-3)
+    one, other = Group(configuration, [3, 0]), Group(configuration, [0, 3])
+    for _ in range(3):
+        one.learn()
+        other.learn()
+    expected = other.network.seed_weights(1)
+    for name, weight in one.network.seed_weights(0).items():
+        torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-5)
+
+
+def test_the_same_seeds_give_the_same_bits(small: Small, equal: Equal) -> None:
+    one, two = Group(small(), [0, 1]), Group(small(), [0, 1])
+    for _ in range(4):
+        one.learn()
+        torch.rand(3)  # the global generator is nobody's
+        two.learn()
+    assert equal(one.state(), two.state())
+
+
+def test_different_seeds_live_different_lives(small: Small) -> None:
+    group = Group(small(3), [0, 1, 2])
+    first = {name: w.clone() for name, w in group.network.state_dict().items()}
+    episodes, noise = group._draw()
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert not torch.equal(first["policy_weight"][a], first["policy_weight"][b])
+        assert not torch.equal(noise[:, a], noise[:, b])
+        tape = episodes.tape["outcome0"]
+        assert not torch.equal(tape[:, a], tape[:, b])
+    again, noise_again = group._draw()
+    assert not torch.equal(noise, noise_again)
+    assert not torch.equal(episodes.tape["outcome0"], again.tape["outcome0"])
+
+
+def test_a_seed_whose_loss_is_not_finite_is_named(small: Small) -> None:
+    group = Group(small(4), [4, 5, 6])
+    group.learn()
+    with torch.no_grad():
+        group.network.value_bias[1] = torch.nan
+    with pytest.raises(InputError, match="seed 5 diverged at update 1"):
+        group.learn()
+    assert group.update == 1
+
+
+def test_the_training_curve_is_the_mean_reward_per_trial(small: Small) -> None:
+    group = Group(small(2, learning_rate=0.0), [0, 1])
+    twin = Group(small(2, learning_rate=0.0), [0, 1])
+    group.learn()
+    episodes, noise = twin._draw()
+    twin.learner.update(episodes, noise)
+    expected = episodes.trials()["reward"].mean((0, 2))
+    torch.testing.assert_close(group.reward[0], expected)
