@@ -124,6 +124,7 @@ def _learning(
         )
     head = ("seed", "reward", "short of the ideal by", "valid trials")
     yield markdown_table((*head, "weights before", "after", "frozen"), rows)
+    yield _diverged(statistics["/training"].to_dataset().diverged_at)
     attrs = statistics.attrs
     levels = {
         "ideal observer, these episodes": best.mean(),
@@ -134,6 +135,15 @@ def _learning(
     rows = [(name, f"{level:.4f}") for name, level in levels.items()]
     yield markdown_table(("to compare with", "reward"), rows)
     yield _within_episode(statistics, np.array(rewards))
+
+
+def _diverged(diverged_at: xr.DataArray) -> str:
+    failed = diverged_at[diverged_at >= 0]
+    if failed.size == 0:
+        return "Training failed in no seed."
+    pairs = zip(failed.seed.values, failed.values, strict=True)
+    named = ", ".join(f"{seed} (update {update})" for seed, update in pairs)
+    return f"Training failed, with a loss that is no number, in the seeds {named}."
 
 
 def _within_episode(statistics: xr.DataTree, rewards: np.ndarray[Any, Any]) -> str:

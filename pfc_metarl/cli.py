@@ -1,6 +1,7 @@
 """The command line: ``pfc-metarl``."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -93,6 +94,10 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     print(f"done: {folder / 'figure.pdf'}, {folder / 'report.md'}")
 
 
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -108,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = _parser().parse_args(argv)
+        signal.signal(signal.SIGTERM, _interrupt)  # a scheduler's way to say Ctrl-C
         arguments.run(arguments)
     except InputError as error:
         print(f"pfc-metarl: {error}", file=sys.stderr)

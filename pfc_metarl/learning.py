@@ -104,7 +104,9 @@ class Learner:
         self._inputs = network.blank_inputs(steps, settings.batch)
         self._activity = network.memory.activity(steps, settings.batch)
 
-    def update(self, episodes: Episodes, exploration: Tensor) -> tuple[Tensor, Tensor]:
+    def update(
+        self, episodes: Episodes, exploration: Tensor, learns: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Play a batch of episodes and change the weights once.
 
         Parameters
@@ -114,13 +116,16 @@ class Learner:
         exploration
             Standard Gumbel noise, (step, seed, action, episode): the action of the
             highest logit + noise is a sample of the softmax policy.
+        learns
+            (seed,) bool: the others play, but their weights stay. None: all learn.
 
         Returns
         -------
         reward : Tensor
             (step, seed, episode).
-        loss : Tensor
-            (seed,), of the weights before the update.
+        sound : Tensor
+            (seed,) bool: loss and gradient are finite. Where they are not, the weights
+            stay as they were.
         """
         action, reward = self._play(episodes, exploration)
         loss = actor_critic_loss(
@@ -128,9 +133,24 @@ class Learner:
         )
         self.optimiser.zero_grad()
         loss.sum().backward()
-        clip_per_seed(self.network, self.settings.max_gradient_norm)
+        norm = clip_per_seed(self.network, self.settings.max_gradient_norm)
+        sound = torch.isfinite(loss.detach()) & torch.isfinite(norm)
+        self._step(sound if learns is None else sound & learns)
+        return reward, sound
+
+    @torch.no_grad()
+    def _step(self, learns: Tensor) -> None:
+        """Change the weights of those that learn; the others keep theirs exactly."""
+        if learns.all():
+            self.optimiser.step()
+            return
+        kept = [weight.clone() for weight in self.network.parameters()]
+        for weight in self.network.parameters():
+            if weight.grad is not None:
+                weight.grad[~learns] = 0.0  # not into the optimiser's averages either
         self.optimiser.step()
-        return reward, loss.detach()
+        for weight, before in zip(self.network.parameters(), kept, strict=True):
+            weight[~learns] = before[~learns]
 
     @torch.no_grad()
     def _play(self, episodes: Episodes, exploration: Tensor) -> tuple[Tensor, Tensor]:
@@ -195,13 +215,20 @@ def actor_critic_loss(
     return loss.sum(0).mean(-1)
 
 
-def clip_per_seed(network: Network, max_norm: float) -> None:
-    """Scale each seed's gradient down to a norm of at most ``max_norm``."""
+def clip_per_seed(network: Network, max_norm: float) -> Tensor:
+    """Scale each seed's gradient down to a norm of at most ``max_norm``.
+
+    Returns
+    -------
+    Tensor
+        (seed,) norms as they were.
+    """
     grads = [p.grad for p in network.parameters() if p.grad is not None]
     norm = torch.stack([g.flatten(1).square().sum(1) for g in grads]).sum(0).sqrt()
     scale = (max_norm / norm.clamp(min=1e-12)).clamp(max=1.0)
     for grad in grads:
         grad.mul_(scale.view(-1, *[1] * (grad.dim() - 1)))
+    return norm
 
 
 def exploration_noise(

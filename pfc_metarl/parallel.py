@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -16,6 +17,8 @@ import torch
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.errors import InputError
 from pfc_metarl.training import Progress, train_group
+
+STOP_SECONDS = 10.0  # for an update and a checkpoint
 
 
 def train(
@@ -36,6 +39,8 @@ def train(
     ------
     InputError
         When a group cannot go on; its message says why.
+    KeyboardInterrupt
+        When interrupted; the groups have finished their update and saved it.
     """
     processes = _cores() if configuration.device == "cpu" else 1
     waiting = configuration.groups()
@@ -48,10 +53,24 @@ def train(
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 _receive(ready, running, report)
+    except KeyboardInterrupt:
+        _stop(running)
+        raise
     finally:
         for process in running.values():
             process.terminate()
             process.join()
+
+
+def _stop(
+    running: dict[Connection, multiprocessing.process.BaseProcess],
+) -> None:
+    """Ask all processes to save and end; wait for them a while."""
+    for connection in running:
+        with suppress(OSError):
+            connection.send("stop")
+    for process in running.values():
+        process.join(STOP_SECONDS)
 
 
 def _cores() -> int:
@@ -65,7 +84,7 @@ def _start(
     configuration: Configuration, seeds: Sequence[int], folder: Path
 ) -> tuple[Connection, multiprocessing.process.BaseProcess]:
     context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe(duplex=False)
+    here, there = context.Pipe()
     process = context.Process(
         target=_train_in_process, args=(configuration, seeds, folder, there)
     )
@@ -104,10 +123,10 @@ def _train_in_process(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     torch.set_num_threads(1)
     try:
-        train_group(configuration, seeds, folder, connection.send)
+        train_group(configuration, seeds, folder, connection.send, connection.poll)
     except InputError as error:
         connection.send(error)
-    except BrokenPipeError:
+    except ConnectionError:
         pass  # the parent is gone: the last checkpoint stands
     except OSError as error:
         connection.send(InputError(f"{folder}: cannot be written ({error})"))

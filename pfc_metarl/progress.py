@@ -1,5 +1,6 @@
 """How far training is: live in a terminal, quiet lines elsewhere."""
 
+import math
 import sys
 import time
 from typing import TextIO
@@ -69,7 +70,7 @@ class Display:
     def line(self) -> str:
         """Return the state of training in one line."""
         groups = [self._groups[seeds] for seeds in sorted(self._groups)]
-        rewards = " ".join(f"{r:.3f}" for group in groups for r in group.reward)
+        rewards = " ".join(_shown(r) for group in groups for r in group.reward)
         done = self._done() / self._all_updates
         return f"training {done:.0%} | reward by seed {rewards} | {self._pace()}"
 
@@ -79,7 +80,7 @@ class Display:
             group = self._groups[seeds]
             for seed, reward in zip(seeds, group.reward, strict=True):
                 bar = ProgressBar(group.updates, group.update, width=40)
-                table.add_row(f"seed {seed}", bar, f"reward {reward:.3f} per trial")
+                table.add_row(f"seed {seed}", bar, f"reward {_shown(reward)} per trial")
         table.add_row("", self._pace(), "")
         return table
 
@@ -95,3 +96,7 @@ class Display:
         left = self._all_updates - self._done()
         seconds = (time.monotonic() - self._began) / gained * left
         return f"{steps / 1e3:.0f} k steps/s, {seconds:.0f} s left"
+
+
+def _shown(reward: float) -> str:
+    return "diverged" if math.isnan(reward) else f"{reward:.3f}"

@@ -76,7 +76,7 @@ def _weights_name(seed: int) -> str:
 
 def _keep(configuration: Configuration, run: RunFolder) -> None:
     """Put the outcome of training where it stays: weights by seed, curves together."""
-    curves = []
+    curves, diverged = [], []
     for seeds in configuration.groups():
         group = Group(configuration, seeds)
         content = checkpoints.newest(run / "checkpoints", group.name)
@@ -84,20 +84,31 @@ def _keep(configuration: Configuration, run: RunFolder) -> None:
             raise DataError(f"{run / 'checkpoints'}: no checkpoint of {group.name}")
         group.restore(content)
         curves.append(group.reward.T)
+        diverged.append(group.diverged_at)
         for position, seed in enumerate(seeds):
             weights = group.network.seed_weights(position)
             write_weights(run / _weights_name(seed), seed, weights)
-    _save_curves(configuration, torch.cat(curves), run)
+    _save_curves(configuration, torch.cat(curves), torch.cat(diverged), run)
     every_seed = range(configuration.seeds)
     run.enter(*(_weights_name(seed) for seed in every_seed), TRAINING)
 
 
 def _save_curves(
-    configuration: Configuration, reward: torch.Tensor, run: RunFolder
+    configuration: Configuration,
+    reward: torch.Tensor,
+    diverged_at: torch.Tensor,
+    run: RunFolder,
 ) -> None:
     attrs = {"long_name": "mean reward per trial in training", "units": "reward/trial"}
     curves = xr.Dataset(
-        {"reward": (("seed", "update"), reward.numpy(), attrs)},
+        {
+            "reward": (("seed", "update"), reward.numpy(), attrs),
+            "diverged_at": (
+                "seed",
+                diverged_at.numpy(),
+                {"long_name": "update at which training failed; -1: it did not"},
+            ),
+        },
         coords={"seed": list(range(configuration.seeds))},
         attrs={
             "episodes_per_update": configuration.learning.batch,

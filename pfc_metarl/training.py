@@ -30,7 +30,7 @@ class Progress:
     seeds: tuple[int, ...]
     update: int
     updates: int
-    reward: tuple[float, ...]  # per trial, latest updates, one per seed
+    reward: tuple[float, ...]  # per trial, latest updates, by seed; NaN: diverged
     steps_per_second: float  # all seeds of the group together
 
 
@@ -39,6 +39,9 @@ class Group:
     """Seeds in training side by side; all that a checkpoint holds.
 
     ``reward`` is the mean reward per trial of every update so far, (update, seed).
+    ``diverged_at`` (seed,) is the update whose loss or gradient was no finite number,
+    -1 if there was none: from then on that seed's weights stay and its rewards are NaN,
+    while the others go on.
     """
 
     configuration: Configuration
@@ -52,7 +55,13 @@ class Group:
         self.learner = Learner(self.network, learning, task.steps)
         self.generators = [generator(seed, "training") for seed in self.seeds]
         self.reward = torch.zeros(learning.updates, len(self.seeds))
+        self.diverged_at = torch.full((len(self.seeds),), -1)
         self.update = 0
+
+    @property
+    def learns(self) -> Tensor:
+        """(seed,) bool: which seeds have not diverged."""
+        return self.diverged_at < 0
 
     @property
     def name(self) -> str:
@@ -60,23 +69,16 @@ class Group:
         return f"seeds-{self.seeds[0]:03d}-{self.seeds[-1]:03d}"
 
     def learn(self) -> None:
-        """Do one update.
-
-        Raises
-        ------
-        InputError
-            When a loss is no longer a finite number.
-        """
-        reward, loss = self.learner.update(*self._draw())
-        if not torch.isfinite(loss).all():
-            seed = self.seeds[int((~torch.isfinite(loss)).nonzero()[0])]
-            raise InputError(
-                f"seed {seed} diverged at update {self.update} (loss "
-                f"{float(loss.max())}); a lower learning rate may help"
-            )
+        """Do one update; seeds that diverge in it are noted and learn no more."""
+        learns = self.learns.to(self.configuration.device)
+        reward, sound = self.learner.update(*self._draw(), learns)
+        self.diverged_at[self.learns & ~sound.cpu()] = self.update
         per_trial = reward.sum(0).mean(-1) / self.configuration.task.trials
-        self.reward[self.update] = per_trial.cpu()
+        self.reward[self.update] = per_trial.cpu().masked_fill(~self.learns, torch.nan)
         self.update += 1
+        if not self.learns.any():  # nothing is left to learn
+            self.reward[self.update :] = torch.nan
+            self.update = len(self.reward)
 
     def _draw(self) -> tuple[Any, Tensor]:
         """Draw each seed's episodes and exploration from its own generator."""
@@ -98,6 +100,7 @@ class Group:
             "optimiser": self.learner.optimiser.state_dict(),
             "generators": [draw.get_state() for draw in self.generators],
             "reward": self.reward[: self.update].clone(),  # not the whole buffer
+            "diverged_at": self.diverged_at,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -122,6 +125,7 @@ class Group:
         for draw, saved in zip(self.generators, state["generators"], strict=True):
             draw.set_state(saved)
         self.reward[: self.update] = state["reward"]
+        self.diverged_at = state["diverged_at"]
 
 
 def train_group(
@@ -129,6 +133,7 @@ def train_group(
     seeds: Sequence[int],
     folder: Path,
     report: Callable[[Progress], None],
+    stop: Callable[[], bool] = lambda: False,
 ) -> Group:
     """Train a group of seeds to the end, going on from its newest checkpoint.
 
@@ -142,17 +147,19 @@ def train_group(
         Where its checkpoints lie.
     report
         Called a few times per second.
+    stop
+        Asked after every update; when it says so, the group is saved and left.
 
     Returns
     -------
     Group
-        Trained; its last checkpoint is written.
+        Trained, or stopped; its last checkpoint is written.
     """
     group = Group(configuration, seeds)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / f"{group.name}.lock", timeout=LOCK_SECONDS):
-            _train(group, folder, report)
+            _train(group, folder, report, stop)
     except Timeout:
         raise InputError(
             f"{folder}: another process trains {group.name}; wait for it to end"
@@ -160,7 +167,12 @@ def train_group(
     return group
 
 
-def _train(group: Group, folder: Path, report: Callable[[Progress], None]) -> None:
+def _train(
+    group: Group,
+    folder: Path,
+    report: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> None:
     saved = checkpoints.newest(folder, group.name)
     if saved is not None:
         group.restore(saved)
@@ -171,13 +183,15 @@ def _train(group: Group, folder: Path, report: Callable[[Progress], None]) -> No
         report(_progress(group, 0.0))
     while group.update < updates:
         group.learn()
-        now = time.monotonic()
-        if now - last_report > REPORT_SECONDS or group.update == updates:
+        now, leave = time.monotonic(), stop() or group.update == updates
+        if now - last_report > REPORT_SECONDS or leave:
             report(_progress(group, (group.update - first_update) / (now - began)))
             last_report = now
-        if now - last_checkpoint > CHECKPOINT_SECONDS or group.update == updates:
+        if now - last_checkpoint > CHECKPOINT_SECONDS or leave:
             checkpoints.save(folder, group.name, group.update, group.state())
             last_checkpoint = now
+        if leave:
+            break
 
 
 def _progress(group: Group, updates_per_second: float) -> Progress:

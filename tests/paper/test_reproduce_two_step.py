@@ -178,6 +178,7 @@ def test_a_seed_that_makes_no_valid_choice_is_shown_as_such(
         line.split(" | ") for line in (folder / "report.md").read_text().split("\n")
     ]
     valid = {row[0]: row[3] for row in rows if row[0].startswith("| seed ")}
+    assert "in the seeds 1 (update 1)" in (folder / "report.md").read_text()
     assert valid.pop("| seed 0") == "0.000"
     assert float(valid.pop("| seed 1")) > 0.1
     tree = xr.load_datatree(folder / "statistics.nc", engine="h5netcdf")
@@ -192,7 +193,11 @@ def _only_the_second_chooses(
     with torch.no_grad():
         network.policy_bias[0, 2] = 100.0  # seed 0 does nothing but fixate
     training = xr.Dataset(
-        {"reward": (("seed", "update"), [[-0.5, -0.4]] * 2)},
+        {
+            "reward": (("seed", "update"), [[-0.5, -0.4], [-0.5, np.nan]]),
+            "diverged_at": ("seed", [-1, 1]),
+        },
+        coords={"seed": [0, 1]},
         attrs={"episodes_per_update": 4},
     )
     save_dataset(training, run / "training.nc")
