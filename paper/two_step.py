@@ -13,7 +13,8 @@ from matplotlib import pyplot as plt
 from pfc_metarl import data
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.data import DataMissing
-from pfc_metarl.files import read_tree, save_tree, write_text
+from pfc_metarl.files import write_text
+from pfc_metarl.netcdf import read_tree, save_tree
 from pfc_metarl.paper.style import save_figure
 from pfc_metarl.paper.two_step_figure import draw
 from pfc_metarl.paper.two_step_report import report

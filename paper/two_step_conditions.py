@@ -18,7 +18,8 @@ from pfc_metarl.emergence.conditions import (
     UNTRAINED,
     conditions,
 )
-from pfc_metarl.files import save_dataset, write_text
+from pfc_metarl.files import write_text
+from pfc_metarl.netcdf import save_dataset
 from pfc_metarl.paper.markdown import markdown_table
 from pfc_metarl.paper.style import (
     BLUE,

@@ -159,9 +159,10 @@ class Learner:
         activity.begin()
         actions, rewards = [], []
         observation = episodes.observation
-        for step, noise in enumerate(exploration):
+        for step, noise in enumerate(exploration + network.policy_bias):
             output = activity.step(inputs.observe(step, observation))
-            action = (network.logits(output) + noise).argmax(1)
+            # logits + noise, in one operation
+            action = torch.baddbmm(noise, network.policy_weight, output).argmax(1)
             observation, reward = episodes.step(action)
             inputs.feed_back(step, action, reward)
             actions.append(action)
@@ -170,8 +171,8 @@ class Learner:
 
     def _policy_and_value(self) -> tuple[Tensor, Tensor]:
         outputs = self._activity.outputs(self._inputs.steps)
-        log_policy = self.network.logits(outputs).log_softmax(2)
-        return log_policy, self.network.value(outputs)
+        logits, value = self.network.logits_and_value(outputs)
+        return logits.log_softmax(2), value
 
 
 def actor_critic_loss(

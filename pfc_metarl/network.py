@@ -77,13 +77,30 @@ class Network(nn.Module):
             heads = (self.policy_weight, self.value_weight)
             fill_uniform(heads, position, units**-0.5, draw)
 
-    def logits(self, outputs: Tensor) -> Tensor:
-        """Policy logits, (..., seed, action, episode), from the memory's outputs."""
-        return self.policy_weight @ outputs + self.policy_bias
+    def logits(self, output: Tensor) -> Tensor:
+        """Policy logits of one step, (seed, action, episode)."""
+        return torch.baddbmm(self.policy_bias, self.policy_weight, output)
 
-    def value(self, outputs: Tensor) -> Tensor:
-        """Values, (..., seed, episode), from the memory's outputs."""
-        return (self.value_weight @ outputs + self.value_bias).squeeze(-2)
+    def logits_and_value(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Policy and value of whole episodes from the memory's outputs.
+
+        Parameters
+        ----------
+        outputs
+            (step, seed, unit, episode).
+
+        Returns
+        -------
+        logits : Tensor
+            (step, seed, action, episode).
+        value : Tensor
+            (step, seed, episode).
+        """
+        # Both heads in one product, which halves the cost of its gradient.
+        weight = torch.cat([self.policy_weight, self.value_weight], dim=1)
+        bias = torch.cat([self.policy_bias, self.value_bias], dim=1)
+        logits, value = (weight @ outputs + bias).split([self.n_actions, 1], dim=2)
+        return logits, value.squeeze(2)
 
     def blank_inputs(self, steps: int, batch: int) -> "Inputs":
         """Return zeroed inputs for whole episodes."""

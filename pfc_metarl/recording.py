@@ -95,15 +95,15 @@ def play(
         actions.append(action)
         rewards.append(reward)
         states.append(tuple(part[..., :n_recorded].clone() for part in state))
-    every_output = torch.stack(outputs)
+    logits, value = network.logits_and_value(torch.stack(outputs))
     names = network.memory.state_names if n_recorded else ()
     return Played(
         episodes=episodes,
         observation=inputs.steps[:, :, : network.n_observations].cpu(),
         action=torch.stack(actions).cpu(),
         reward=torch.stack(rewards).cpu(),
-        policy=network.logits(every_output).softmax(2).cpu(),
-        value=network.value(every_output).cpu(),
+        policy=logits.softmax(2).cpu(),
+        value=value.cpu(),
         states={
             name: torch.stack([at_step[part] for at_step in states]).cpu()
             for part, name in enumerate(names)

@@ -16,7 +16,8 @@ import xarray as xr
 from pfc_metarl import checkpoints
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.errors import DataError
-from pfc_metarl.files import save_dataset, save_tree, written_atomically
+from pfc_metarl.files import written_atomically
+from pfc_metarl.netcdf import save_dataset, save_tree
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.parallel import train
 from pfc_metarl.recording import behaviour, hashes, play, recording

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from pfc_metarl.errors import DataError
-from pfc_metarl.files import save_dataset
+from pfc_metarl.netcdf import save_dataset
 from pfc_metarl.trials import INDEX, trial_table, validate
 
 

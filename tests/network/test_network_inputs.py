@@ -226,7 +226,7 @@ def test_logits_and_values_are_linear_in_the_outputs_of_the_memory() -> None:
         network.policy_bias.normal_()
         network.value_bias.normal_()
         outputs = torch.randn(4, 2, 8, 3)
-        logits, value = network.logits(outputs), network.value(outputs)
+        logits, value = network.logits_and_value(outputs)
     assert logits.shape == (4, 2, 3, 3)
     assert value.shape == (4, 2, 3)
     for seed in range(2):

@@ -14,7 +14,7 @@ from pfc_metarl import data
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.data import DataMissing
 from pfc_metarl.errors import DataError
-from pfc_metarl.files import save_dataset
+from pfc_metarl.netcdf import save_dataset
 from pfc_metarl.network import Network
 from pfc_metarl.paper import two_step
 from pfc_metarl.paper.style import FULL_WIDTH, use_style

@@ -55,7 +55,7 @@ def slow_gradients(
         chosen = log_policy.gather(1, action.unsqueeze(1)).squeeze(1)
         entropy = -(log_policy.exp() * log_policy).sum(1)
         log_policies.append((chosen, entropy))
-        values.append(network.value(output))
+        values.append((network.value_weight @ output + network.value_bias).squeeze(1))
         rewards.append(reward)
     loss, ahead = torch.zeros(len(SEEDS), BATCH), torch.zeros(len(SEEDS), BATCH)
     assert settings.trace_decay == 1.0

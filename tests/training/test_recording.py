@@ -8,9 +8,9 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from pfc_metarl.files import save_tree
 from pfc_metarl.memory import MEMORIES, Memory
 from pfc_metarl.memory.base import State
+from pfc_metarl.netcdf import save_tree
 from pfc_metarl.network import Network, NetworkSettings
 from pfc_metarl.recording import Played, behaviour, hashes, play, recording
 from pfc_metarl.seeds import generator
@@ -122,9 +122,10 @@ def test_policy_and_value_are_those_of_the_whole_episode(task: TwoStep) -> None:
     inputs[1:, :, -1] = played.reward[:-1]
     with torch.no_grad():
         outputs = network.memory(inputs)
-        policy = network.logits(outputs).softmax(2)
-        torch.testing.assert_close(played.policy, policy)
-        torch.testing.assert_close(played.value, network.value(outputs))
+        logits = network.policy_weight @ outputs + network.policy_bias
+        value = network.value_weight @ outputs + network.value_bias
+        torch.testing.assert_close(played.policy, logits.softmax(2))
+        torch.testing.assert_close(played.value, value.squeeze(2))
     torch.testing.assert_close(played.policy.sum(2), torch.ones_like(played.value))
 
 
