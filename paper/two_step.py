@@ -86,6 +86,8 @@ def reproduce(
         if run.has(STATISTICS, *RESULTS):
             say("figure and report: found finished (--again makes them anew)")
         else:
+            who = "networks" if rats is None else "networks and rats"
+            say(f"statistics: analysing and fitting {who}, under a minute")
             _present(configuration, task, run, rats, rats_note)
             say(f"figure and report: ready after {time.monotonic() - began:.1f} s")
     return run.path
