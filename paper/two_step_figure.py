@@ -133,11 +133,18 @@ def _training(axes: Axes, statistics: xr.DataTree) -> None:
     smooth = training.reward.rolling(update=window, center=True, min_periods=1).mean()
     thousands = (np.arange(training.sizes["update"]) + 1) * episodes / 1000
     each_and_mean(axes, smooth.assign_coords(update=thousands), "update", colour=BLUE)
-    for name, above in (("ideal_observer", 0.006), ("random", -0.014)):
+    for name, above, side in (("ideal_observer", 2, "bottom"), ("random", -2, "top")):
         level = statistics.attrs[name]
         axes.axhline(level, color=GREY, ls="--", lw=0.8)
-        text = f"{name.replace('_', ' ')} {level:.3f}"
-        axes.text(thousands[-1], level + above, text, ha="right", color=GREY)
+        axes.annotate(
+            f"{name.replace('_', ' ')} {level:.3f}",
+            (thousands[-1], level),
+            (0, above),
+            textcoords="offset points",
+            ha="right",
+            va=side,
+            color=GREY,
+        )
     n_seeds = training.sizes["seed"]
     axes.set(
         xlabel="Training episodes (thousands)",
