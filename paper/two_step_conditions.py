@@ -164,7 +164,7 @@ def draw(curves: xr.Dataset, task: TwoStep) -> Figure:
     by_trial.set_ylabel("Expected reward of the choices")
     by_trial.set_xticks(trials := [1, 2, 5, 10, 20, 50, 100], map(str, trials))
     by_trial.minorticks_off()
-    by_trial.legend(loc="upper left")
+    by_trial.legend(loc="center right", bbox_to_anchor=(1, 0.48))
     return figure
 
 
