@@ -13,6 +13,7 @@ system each. Common to all three models, on trial t of a session:
   trials are left out altogether.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 import numpy as np
@@ -66,7 +67,7 @@ def value_trace(target: Array, learning_rate: float) -> Array:
     return np.asarray(lfilter([0, learning_rate], [1, learning_rate - 1], target))
 
 
-class _TwoStepModel:
+class _TwoStepModel(ABC):
     name: str
     parameters: tuple[Parameter, ...]
 
@@ -74,9 +75,9 @@ class _TwoStepModel:
         """Arrange one subject's trial table; see :func:`two_step_trials`."""
         return two_step_trials(table)
 
+    @abstractmethod
     def latents(self, trials: TwoStepTrials, values: Values) -> dict[str, Array]:
         """Return (session, trial) values before each choice, and its ``logit``."""
-        raise NotImplementedError
 
     def log_likelihood(
         self, trials: TwoStepTrials, values: Values

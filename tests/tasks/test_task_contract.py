@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pfc_metarl.errors import InputError
 from pfc_metarl.provenance import GUESS, provenance
 from pfc_metarl.recording import behaviour
-from pfc_metarl.tasks import TASKS, TwoStep, side_by_side, task_class
+from pfc_metarl.tasks import TASKS, TwoStep, side_by_side
 from pfc_metarl.tasks.base import Episodes, Tape, Task
 from pfc_metarl.tasks.two_step import akam_mice, miller_rats
 from pfc_metarl.trials import VARIABLES
@@ -61,16 +60,6 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
         and torch.equal(one[name].nan_to_num(nan=-9), other[name].nan_to_num(nan=-9))
         for name in one
     )
-
-
-@pytest.mark.parametrize("name", TASKS)
-def test_a_task_is_found_by_its_name(name: str) -> None:
-    assert task_class(name) is TASKS[name]
-
-
-def test_an_unknown_task_is_refused_with_the_list_of_known_ones() -> None:
-    with pytest.raises(InputError, match=r"no task 'four-step'.*two-step"):
-        task_class("four-step")
 
 
 def test_observations_are_finite_numbers_from_0_to_1(
