@@ -19,7 +19,7 @@ from pfc_metarl.fits import MODELS, compare, fit, rpe
 from pfc_metarl.recording import TEST_SEED, behaviour
 from pfc_metarl.seeds import generator
 from pfc_metarl.simulation import provenance_attributes
-from pfc_metarl.tasks.observers import TwoStepObserver
+from pfc_metarl.tasks.observers.two_step import TwoStepObserver
 from pfc_metarl.tasks.two_step import TwoStep
 from pfc_metarl.trials import select
 

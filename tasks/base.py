@@ -25,6 +25,13 @@ class Episodes(ABC):
     observation: Tensor
     """(..., episode, observation) float32: what the agent sees now."""
 
+    active: Tensor | None = None
+    """(..., episode) bool: where the next action still counts; None: everywhere.
+
+    Only tasks whose trials take as many steps as the agent needs have it. An episode
+    that is over waits for the others: its observation is blank and it earns nothing.
+    """
+
     @abstractmethod
     def step(self, action: Tensor) -> tuple[Tensor, Tensor]:
         """Take one action in every episode.
@@ -49,8 +56,8 @@ class Episodes(ABC):
         Returns
         -------
         dict
-            Canonical names of :data:`pfc_metarl.trials.VARIABLES`, each
-            (trial, ..., episode).
+            Names of :data:`pfc_metarl.trials.VARIABLES` or :attr:`Task.latents`,
+            each (trial, ..., episode).
         """
 
 
@@ -78,6 +85,11 @@ class Task(ABC):
     @abstractmethod
     def phases(self) -> tuple[str, ...]:
         """Names of the steps of a trial, an action each."""
+
+    @property
+    def latents(self) -> dict[str, str]:
+        """Meaning of the trial table's columns that only this task has, by name."""
+        return {}
 
     @property
     def steps_per_trial(self) -> int:

@@ -23,7 +23,7 @@ from pfc_metarl.paper.two_step_statistics import network_rpe
 from pfc_metarl.recording import TEST_SEED, behaviour
 from pfc_metarl.run_folder import RunFolder
 from pfc_metarl.seeds import generator
-from pfc_metarl.tasks.observers import TwoStepObserver
+from pfc_metarl.tasks.observers.two_step import TwoStepObserver
 from pfc_metarl.tasks.two_step import TwoStep
 from pfc_metarl.trial_files import load
 

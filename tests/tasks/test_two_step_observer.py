@@ -10,7 +10,7 @@ from pfc_metarl.analysis import stay_probability
 from pfc_metarl.errors import InputError
 from pfc_metarl.recording import behaviour
 from pfc_metarl.tasks import TwoStep
-from pfc_metarl.tasks.observers import TwoStepObserver
+from pfc_metarl.tasks.observers.two_step import TwoStepObserver
 from pfc_metarl.tasks.two_step import TwoStepEpisodes, miller_rats
 
 EPISODES = 20_000

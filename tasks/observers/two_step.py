@@ -1,4 +1,4 @@
-"""Ideal observers: what exact Bayesian inference earns on the same episodes."""
+"""The two-step task's ideal observer: an exact Bayesian filter, and greedy choice."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,12 @@ from torch import Tensor
 
 from pfc_metarl.errors import InputError
 from pfc_metarl.tasks.base import Tape
+from pfc_metarl.tasks.observers.base import Player
 from pfc_metarl.tasks.two_step import FIXATE, TwoStep, TwoStepEpisodes
 
 
 @dataclass(frozen=True)
-class TwoStepObserver:
+class TwoStepObserver(Player):
     """Exact Bayesian filter of the two-step task with greedy choice.
 
     The hidden condition k of a trial is its kind of block and, when transitions
