@@ -1,111 +1,220 @@
-"""How fast training is, beside what its matrix products alone would take.
+"""How fast training is: one command, one run, the whole table.
 
-Run it on an otherwise idle machine: ``python benchmarks/train.py``. A step is one
-action of one episode, with acting, learning and the optimiser's step included; the
-two-step task, LSTM of 48 units, 100 trials. The floor is the time of the three matrix
-products that no LSTM can do without (gates, gradient to the hidden state, gradient of
-the weights), measured in the same process at the same sizes.
+Run it on an otherwise idle machine:
+
+    python benchmarks/train.py [--yardsticks PYTHON] [--blocks 5]
+
+It prints steps per second by memory, kernels and size, beside the floor of the matrix
+products; the yardsticks, if PYTHON is an interpreter with
+benchmarks/requirements-yardsticks.txt installed; the time to competence; what the bits
+depend on; where the time goes; peak memory. One thread unless said.
 """
 
 import argparse
+import cProfile
+import json
 import os
+import pstats
 import resource
-import statistics
-import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import replace
+import subprocess
 from pathlib import Path
 
+import competence
+import determinism
+import throughput
 import torch
+from throughput import Rate
 
-from pfc_metarl.configuration import FAST, preset
-from pfc_metarl.parallel import train
-from pfc_metarl.training import Group, Progress
+SIZES = ((1, 1), (1, 16), (1, 64), (1, 256), (8, 16), (8, 64), (32, 16), (1, 1024))
+WAYS = (("lstm", "torch"), ("lstm", "compiled"), ("gru", "torch"), ("slots", "torch"))
+HERE = Path(__file__).parent
+FLOOR = "floor of the LSTM's products"
+YARDSTICKS = {
+    "naive": ("yardstick_naive.py", ("1x1", "1x16")),
+    "jax": ("yardstick_jax.py", ("1x16", "1x256", "8x16", "8x64")),
+    "sb3": ("yardstick_sb3.py", ("1x16", "1x64")),
+}
 
-SIZES = ((1, 1), (1, 16), (1, 64), (8, 16), (8, 64), (32, 16), (1, 1024))
-COMPETENT = 0.690  # reward per trial over the latest ten updates
-
-
-def seconds_per_call(
-    work: Callable[[], object], blocks: int, calls: int
-) -> list[float]:
-    """Seconds per call in each of some blocks; a first block is not counted."""
-    seconds = []
-    for _ in range(blocks + 1):
-        began = time.perf_counter()
-        for _ in range(calls):
-            work()
-        seconds.append((time.perf_counter() - began) / calls)
-    return seconds[1:]
+Rates = dict[tuple[str, str], float]
+"""Median steps per second by who and size."""
 
 
-def floor(n_seeds: int, batch: int, n_inputs: int, units: int = 48) -> float:
-    """Steps per second if there were nothing but matrix products."""
-    weight = torch.randn(n_seeds, 4 * units, units + n_inputs + 1)
-    recurrent = weight[:, :, :units].transpose(1, 2).contiguous()
-    seen = torch.randn(n_seeds, units + n_inputs + 1, batch)
-    gates, gradient = torch.randn(n_seeds, 4 * units, batch), torch.zeros_like(weight)
-
-    def products() -> None:
-        torch.bmm(weight, seen)
-        torch.bmm(recurrent, gates)
-        gradient.baddbmm_(gates, seen.transpose(1, 2))
-
-    return n_seeds * batch / min(seconds_per_call(products, 5, 200))
-
-
-def rates(n_seeds: int, batch: int, blocks: int) -> tuple[list[float], float]:
-    """Steps per second of training, by block, on one thread; and the floor."""
-    learning = replace(FAST, batch=batch, updates=1_000_000)
-    configuration = replace(preset("fast", "two-step", n_seeds), learning=learning)
-    group = Group(configuration, range(n_seeds))
-    steps = configuration.task.steps * batch * n_seeds
-    updates = max(2, 200_000 // steps)
-    seconds = seconds_per_call(group.learn, blocks, updates)
-    found = sorted(steps / each for each in seconds)
-    return found, floor(n_seeds, batch, group.network.n_inputs)
+def print_rates(blocks: int) -> Rates:
+    """Measure and print training of every memory at every size."""
+    rates: Rates = {}
+    print(f"\n{'seeds x episodes':28s}k steps/s: median (min to max)   of the floor")
+    for n_seeds, batch in SIZES:
+        size = f"{n_seeds}x{batch}"
+        bound = rates[FLOOR, size] = throughput.floor(n_seeds, batch)
+        print(f"{size:8s}{FLOOR:30s}{bound / 1e3:8.0f}")
+        for memory, kernels in WAYS:
+            if memory == "slots" and n_seeds * batch > 512:
+                print(f"{'':8s}{memory + ', ' + kernels:30s}   not run: minutes")
+                continue
+            found = throughput.rate(memory, kernels, n_seeds, batch, blocks)
+            rates[f"{memory}, {kernels}", size] = found.median
+            share = f"{found.median / bound:6.2f}" if memory == "lstm" else ""
+            print(
+                f"{'':8s}{memory + ', ' + kernels:30s}{found!s:30s}{share}", flush=True
+            )
+    return rates
 
 
-def competence(n_seeds: int) -> tuple[dict[int, float], float]:
-    """Seconds after which each seed first is competent; and those of all training."""
-    reached: dict[int, float] = {}
-    began = time.perf_counter()
+def print_processes(blocks: int) -> Rates:
+    """Measure and print two processes against one, 8 x 64 in each."""
+    rates: Rates = {}
+    print("\nprocesses at once, 8x64 each, k steps/s together")
+    for kernels in ("torch", "compiled"):
+        one, two = (throughput.rate_of_processes(n, kernels, blocks) for n in (1, 2))
+        rates[f"lstm, {kernels}", "1 process"] = one
+        rates[f"lstm, {kernels}", "2 processes"] = two
+        print(
+            f"{kernels:10s} one {one / 1e3:.0f}, two {two / 1e3:.0f}: {two / one:.2f}"
+        )
+    return rates
 
-    def note(progress: Progress) -> None:
-        for seed, reward in zip(progress.seeds, progress.reward, strict=True):
-            if reward >= COMPETENT:
-                reached.setdefault(seed, time.perf_counter() - began)
 
-    with tempfile.TemporaryDirectory() as folder:
-        train(preset("fast", "two-step", n_seeds), Path(folder), note)
-    return reached, time.perf_counter() - began
+def print_yardsticks(python: Path, blocks: int) -> Rates:
+    """Run the yardsticks in their environment; print what they measured."""
+    rates: Rates = {}
+    print("\nyardsticks, k steps/s: median (min to max)")
+    for name, (script, sizes) in YARDSTICKS.items():
+        run = subprocess.run(
+            [
+                python,
+                HERE / script,
+                "--json",
+                "--blocks",
+                str(blocks),
+                "--sizes",
+                *sizes,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        if run.returncode:
+            print(f"{name}: not run ({run.stderr.strip().splitlines()[-1]})")
+            continue
+        report = json.loads(run.stdout)
+        for size, found in report["sizes"].items():
+            rate = Rate(tuple(sorted(found["steps_per_second"])))
+            rates[name, size] = rate.median
+            print(f"{report['yardstick']:34s}{size:8s}{rate}", flush=True)
+    return rates
+
+
+def print_competence() -> dict[str, float]:
+    """Measure and print the time to competence; return seconds until all were."""
+    seconds = {}
+    print("\nseconds of training until competent, 8 seeds, all processes")
+    for task, run in (("two-step", competence.two_step), ("bandit", competence.bandit)):
+        for kernels in ("torch", "compiled"):
+            found = run(kernels)
+            each = " ".join(f"{s:.1f}" for s in found.seconds)
+            print(f"{task}, {kernels}: {each}; process ends {found.all_seconds:.1f}")
+            shown = " ".join(found.test)
+            print(f"    frozen, test: {shown}; {sum(found.passed)} of 8", flush=True)
+            seconds[f"{task}, {kernels}"] = max(found.seconds)
+    return seconds
+
+
+def print_determinism() -> None:
+    """Print what the bits depend on."""
+    print("\nsame bits of seed 3 after 40 updates?")
+    for c in determinism.comparisons():
+        verdict = "same" if c.same_bits else f"differ by up to {c.difference:.1e}"
+        print(f"{c.kernels:10s}{c.what:32s}{verdict}")
+
+
+def print_profile() -> None:
+    """Print the ten functions in which an update of 8 x 16 spends most."""
+    for kernels in ("torch", "compiled"):
+        group = throughput.group_of("lstm", kernels, 8, 16)
+        group.learn()
+        profile = cProfile.Profile()
+        with profile:
+            for _ in range(10):
+                group.learn()
+        found = pstats.Stats(profile).get_stats_profile()
+        top = sorted(found.func_profiles.items(), key=lambda entry: -entry[1].tottime)
+        whole = found.total_tt
+        print(
+            f"\ntop ten at 8x16, {kernels}, share of {whole / 10 * 1e3:.0f} ms/update"
+        )
+        for name, entry in top[:10]:
+            share = entry.tottime / whole
+            print(f"  {share:5.1%}  {entry.ncalls:>8s} calls  {name[:60]}")
+
+
+def print_targets(rates: Rates, seconds: dict[str, float]) -> None:
+    """Print every target beside its figure."""
+
+    def ratio(who: tuple[str, str], to: tuple[str, str]) -> str:
+        return f"{rates[who] / rates[to]:.2f}" if to in rates else "not measured"
+
+    torch_, compiled = "lstm, torch", "lstm, compiled"
+    lines = [
+        ("two-step, 8 seeds competent, torch: s", "< 20", seconds["two-step, torch"]),
+        ("bandit, 8 seeds competent, torch: s", "< 15", seconds["bandit, torch"]),
+        ("8x16 to JAX, torch", ">= 1.2", ratio((torch_, "8x16"), ("jax", "8x16"))),
+        ("8x16 to naive 1x16", ">= 14", ratio((torch_, "8x16"), ("naive", "1x16"))),
+        ("8x16 to JAX, compiled", ">= 2.3", ratio((compiled, "8x16"), ("jax", "8x16"))),
+        ("1x256 to JAX, torch", ">= 1.35", ratio((torch_, "1x256"), ("jax", "1x256"))),
+        ("1x256 to floor, torch", ">= .30", ratio((torch_, "1x256"), (FLOOR, "1x256"))),
+        (
+            "1x256 to JAX, compiled",
+            ">= 2.3",
+            ratio((compiled, "1x256"), ("jax", "1x256")),
+        ),
+        (
+            "1x256 to floor, compiled",
+            ">= .50",
+            ratio((compiled, "1x256"), (FLOOR, "1x256")),
+        ),
+        (
+            "compiled to torch, 8x16",
+            ">= 2 to be shipped",
+            ratio((compiled, "8x16"), (torch_, "8x16")),
+        ),
+        (
+            "two processes to one, torch",
+            ">= 1.9",
+            ratio((torch_, "2 processes"), (torch_, "1 process")),
+        ),
+        (
+            "two processes to naive 1x1, torch",
+            ">= 400",
+            ratio((torch_, "2 processes"), ("naive", "1x1")),
+        ),
+    ]
+    print("\ntarget")
+    for what, wanted, found in lines:
+        shown = found if isinstance(found, str) else f"{found:.1f}"
+        print(f"{what:40s}{wanted:20s}{shown}")
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--yardsticks", type=Path, metavar="PYTHON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, 1 thread, load {os.getloadavg()[0]:.2f} before")
-    print("seeds x episodes   k steps/s: median (min to max)   floor   of the floor")
-    for n_seeds, batch in SIZES:
-        found, bound = rates(n_seeds, batch, arguments.blocks)
-        middle = statistics.median(found)
-        print(
-            f"{n_seeds:5d} x {batch:<8d} {middle / 1e3:12.1f} "
-            f"({found[0] / 1e3:.1f} to {found[-1] / 1e3:.1f}) "
-            f"{bound / 1e3:12.0f} {middle / bound:8.2f}",
-            flush=True,
-        )
-    reached, whole = competence(8)
-    each = " ".join(f"{reached.get(seed, float('inf')):.1f}" for seed in range(8))
-    print(f"preset fast, 8 seeds, all processes: reward {COMPETENT} after {each} s")
-    print(f"all updates done after {whole:.1f} s")
+    rates = print_rates(arguments.blocks) | print_processes(arguments.blocks)
+    if arguments.yardsticks:
+        rates |= print_yardsticks(arguments.yardsticks, arguments.blocks)
+    seconds = print_competence()
+    print_determinism()
+    print_profile()
+    print_targets(rates, seconds)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"peak memory {peak:.0f} MiB here, {child:.0f} MiB in the largest process")
+    print(f"\npeak memory {peak:.0f} MiB here, {child:.0f} MiB in the largest process")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ def reproduce(
     data_folder: Path | None = None,
     say: Callable[[str], None] = print,
     again: bool = False,
+    tensorboard: bool = False,
 ) -> Path:
     """Make the two-step figure, its numbers and its report.
 
@@ -61,6 +62,8 @@ def reproduce(
         Takes a line about each stage.
     again
         Compute the statistics and draw anew, even if they are there.
+    tensorboard
+        Log training for TensorBoard as well.
 
     Returns
     -------
@@ -78,7 +81,7 @@ def reproduce(
     with open_run(configuration, root) as run:
         began = time.monotonic()
         with Display(configuration) as display:
-            network = trained(configuration, run, display.report)
+            network = trained(configuration, run, display.report, tensorboard)
         say(f"networks: ready after {time.monotonic() - began:.1f} s")
         observed(configuration, run, network)
         if again or _outdated(run, with_rats=rats is not None):

@@ -62,6 +62,7 @@ def reproduce(
     data_folder: Path | None = None,
     say: Callable[[str], None] = print,
     again: bool = False,
+    tensorboard: bool = False,
 ) -> Path:
     """Remove the conditions one at a time; make figure, numbers and report.
 
@@ -77,6 +78,8 @@ def reproduce(
         Takes a line about each stage.
     again
         Compute and draw anew, even if it is there; trained networks are kept.
+    tensorboard
+        Log training for TensorBoard as well.
 
     Returns
     -------
@@ -96,7 +99,7 @@ def reproduce(
         if again or run.made_by(STATISTICS) != __version__:
             run.forget(*RESULTS)
         if not run.has(*RESULTS):
-            curves = conditions(configuration, root, show)
+            curves = conditions(configuration, root, show, tensorboard)
             attrs = provenance_attributes(configuration) | reward_levels(task)
             curves = curves.assign_attrs(attrs)
             save_dataset(curves, run / STATISTICS)

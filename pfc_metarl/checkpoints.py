@@ -15,7 +15,7 @@ import torch
 from pfc_metarl.errors import DataError
 from pfc_metarl.files import PARTIAL, written_atomically
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the content changes; other formats are refused."""
 
 _KEPT = 2

@@ -57,6 +57,17 @@ def _parser() -> argparse.ArgumentParser:
         help="cpu, cuda, or auto: cuda if there is one (cpu)",
     )
     add(
+        "--kernels",
+        metavar="NAME",
+        default="auto",
+        help="torch, compiled, or auto: compiled if numba is installed (auto)",
+    )
+    add(
+        "--tensorboard",
+        action="store_true",
+        help="log training for TensorBoard, in the run's folder tensorboard",
+    )
+    add(
         "--data",
         type=Path,
         metavar="DIR",
@@ -75,14 +86,16 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     # Imported here so that --help and errors of usage come at once.
     import torch
 
-    from pfc_metarl.configuration import device_named, preset
+    from pfc_metarl.configuration import device_named, kernels_named, preset
 
     torch.set_num_threads(1)  # the processes of training use the other cores
+    device = device_named(arguments.device)
     configuration = preset(
         arguments.preset,
         "two-step",
         arguments.seeds,
-        device=device_named(arguments.device),
+        device,
+        kernels_named(arguments.kernels, device),
     )
     figure = import_module(f"pfc_metarl.paper.{FIGURES[arguments.figure]}")
     folder = figure.reproduce(
@@ -90,6 +103,7 @@ def _reproduce(arguments: argparse.Namespace) -> None:
         arguments.out,
         arguments.data,
         again=arguments.again,
+        tensorboard=arguments.tensorboard,
     )
     print(f"done: {folder / 'figure.pdf'}, {folder / 'report.md'}")
 

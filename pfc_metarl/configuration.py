@@ -3,12 +3,15 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 
 import torch
 
 from pfc_metarl.errors import InputError
 from pfc_metarl.learning import LearningSettings
 from pfc_metarl.network import NetworkSettings
+from pfc_metarl.stopping import Stopping
+from pfc_metarl.tasks.bandit import Bandit
 from pfc_metarl.tasks.base import Task
 from pfc_metarl.tasks.two_step import TwoStep
 
@@ -27,19 +30,28 @@ class Configuration:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     learning: LearningSettings = field(default_factory=LearningSettings)
     device: str = "cpu"
+    kernels: str = "torch"
+    stopping: Stopping | None = None
     test_episodes: int = 300  # a reimplementation of Wang et al. 2018
     recorded_episodes: int = 30  # Wang et al. 2018, RPE analysis of simulation 4
 
     def __post_init__(self) -> None:
-        """Check the number of seeds.
+        """Check the number of seeds and the kernels.
 
         Raises
         ------
         InputError
-            When it is not at least 1.
+            When there is no seed, or no such kernels.
         """
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; expected 1 or more")
+        if self.kernels not in ("torch", "compiled"):
+            raise InputError(f"no kernels '{self.kernels}'; expected torch or compiled")
+        if self.kernels == "compiled" and self.device != "cpu":
+            raise InputError(
+                f"compiled kernels run on the cpu, not on {self.device}; "
+                "use kernels='torch'"
+            )
 
     def groups(self) -> list[list[int]]:
         """Return the seeds that train side by side; on a GPU all of them."""
@@ -60,7 +72,13 @@ class Configuration:
         return f"{self.task_name}-{self.preset}-{self.seeds}seeds-{self.digest()}"
 
 
-def preset(name: str, task_name: str, seeds: int, device: str = "cpu") -> Configuration:
+def preset(
+    name: str,
+    task_name: str,
+    seeds: int,
+    device: str = "cpu",
+    kernels: str = "torch",
+) -> Configuration:
     """Return a preset configuration.
 
     Parameters
@@ -75,6 +93,8 @@ def preset(name: str, task_name: str, seeds: int, device: str = "cpu") -> Config
         Number of replicas, seeds 0, 1, ...
     device
         ``"cpu"`` or ``"cuda"``.
+    kernels
+        ``"torch"`` or ``"compiled"``.
 
     Raises
     ------
@@ -87,7 +107,15 @@ def preset(name: str, task_name: str, seeds: int, device: str = "cpu") -> Config
     if name not in presets:
         raise InputError(f"no preset '{name}'; expected {' or '.join(presets)}")
     task, learning = presets[name]
-    return Configuration(task_name, task, name, seeds, learning=learning, device=device)
+    return Configuration(
+        task_name,
+        task,
+        name,
+        seeds,
+        learning=learning,
+        device=device,
+        kernels=kernels,
+    )
 
 
 FAST = replace(
@@ -103,11 +131,27 @@ FAST = replace(
 )
 """Settings that learn the two-step task soonest (chosen by measurement, ours)."""
 
+FAST_BANDIT = replace(
+    FAST,
+    algorithm="ppo",
+    normalise_advantage=True,
+    learning_rate=5e-3,
+    discount=0.5,
+    value_cost=0.5,
+    final_entropy_cost=0.0,
+    updates=100,
+)
+"""Settings that learn the correlated bandit soonest (chosen by measurement, ours)."""
+
 PRESETS: dict[str, dict[str, tuple[Task, LearningSettings]]] = {
     "two-step": {
         "fast": (TwoStep(), FAST),
         "paper": (TwoStep(fixation=True), LearningSettings()),
-    }
+    },
+    "bandit": {
+        "fast": (Bandit(), FAST_BANDIT),
+        "paper": (Bandit(), LearningSettings()),
+    },
 }
 """Task and outer algorithm, by task and preset."""
 
@@ -131,3 +175,31 @@ def device_named(name: str) -> str:
     if name == "cuda" and not available:
         raise InputError("device is cuda but torch finds none; use --device cpu")
     return "cuda" if name != "cpu" and available else "cpu"
+
+
+def kernels_named(name: str, device: str) -> str:
+    """Return the kernels to use: ``"torch"`` or ``"compiled"``.
+
+    Parameters
+    ----------
+    name
+        ``"torch"``, ``"compiled"``, or ``"auto"``: compiled where they can be.
+    device
+        Where the networks are; compiled kernels are for the CPU.
+
+    Raises
+    ------
+    InputError
+        When the name is unknown, or kernels are asked for that cannot be.
+    """
+    if name not in ("torch", "compiled", "auto"):
+        raise InputError(f"no kernels '{name}'; expected torch, compiled or auto")
+    installed = find_spec("numba") is not None
+    if name == "compiled" and not installed:
+        raise InputError(
+            "compiled kernels need numba; pip install 'pfc-metarl[compiled]', "
+            "or use --kernels torch"
+        )
+    if name == "auto":
+        return "compiled" if installed and device == "cpu" else "torch"
+    return name

@@ -22,7 +22,10 @@ STOP_SECONDS = 10.0  # for an update and a checkpoint
 
 
 def train(
-    configuration: Configuration, folder: Path, report: Callable[[Progress], None]
+    configuration: Configuration,
+    folder: Path,
+    report: Callable[[Progress], None],
+    tensorboard: Path | None = None,
 ) -> None:
     """Train all seeds, as many groups at a time as there are cores.
 
@@ -34,6 +37,8 @@ def train(
         Where checkpoints go; finished groups are not trained again.
     report
         Called in this process whenever a group tells how far it is.
+    tensorboard
+        Folder for a TensorBoard log; None: none.
 
     Raises
     ------
@@ -48,7 +53,9 @@ def train(
     try:
         while waiting or running:
             while waiting and len(running) < processes:
-                connection, process = _start(configuration, waiting.pop(0), folder)
+                connection, process = _start(
+                    configuration, waiting.pop(0), folder, tensorboard
+                )
                 running[connection] = process
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
@@ -81,12 +88,16 @@ def _cores() -> int:
 
 
 def _start(
-    configuration: Configuration, seeds: Sequence[int], folder: Path
+    configuration: Configuration,
+    seeds: Sequence[int],
+    folder: Path,
+    tensorboard: Path | None,
 ) -> tuple[Connection, multiprocessing.process.BaseProcess]:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(
-        target=_train_in_process, args=(configuration, seeds, folder, there)
+        target=_train_in_process,
+        args=(configuration, seeds, folder, there, tensorboard),
     )
     process.start()
     there.close()  # so that the end of the process is noticed here
@@ -119,11 +130,19 @@ def _train_in_process(
     seeds: Sequence[int],
     folder: Path,
     connection: Connection,
+    tensorboard: Path | None,
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     torch.set_num_threads(1)
     try:
-        train_group(configuration, seeds, folder, connection.send, connection.poll)
+        train_group(
+            configuration,
+            seeds,
+            folder,
+            connection.send,
+            connection.poll,
+            tensorboard,
+        )
     except InputError as error:
         connection.send(error)
     except ConnectionError:

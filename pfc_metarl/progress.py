@@ -70,7 +70,7 @@ class Display:
     def line(self) -> str:
         """Return the state of training in one line."""
         groups = [self._groups[seeds] for seeds in sorted(self._groups)]
-        rewards = " ".join(_shown(r) for group in groups for r in group.reward)
+        rewards = " ".join(shown for group in groups for shown in _shown(group))
         done = self._done() / self._all_updates
         return f"training {done:.0%} | reward by seed {rewards} | {self._pace()}"
 
@@ -78,9 +78,9 @@ class Display:
         table = Table.grid(padding=(0, 2))
         for seeds in sorted(self._groups):
             group = self._groups[seeds]
-            for seed, reward in zip(seeds, group.reward, strict=True):
+            for seed, reward in zip(seeds, _shown(group), strict=True):
                 bar = ProgressBar(group.updates, group.update, width=40)
-                table.add_row(f"seed {seed}", bar, f"reward {_shown(reward)} per trial")
+                table.add_row(f"seed {seed}", bar, f"reward {reward} per trial")
         table.add_row("", self._pace(), "")
         return table
 
@@ -98,5 +98,10 @@ class Display:
         return f"{steps / 1e3:.0f} k steps/s, {seconds:.0f} s left"
 
 
-def _shown(reward: float) -> str:
-    return "diverged" if math.isnan(reward) else f"{reward:.3f}"
+def _shown(group: Progress) -> list[str]:
+    """Reward of each seed; a star: competent, no longer trained."""
+    stopped = ["" if at < 0 else "*" for at in group.competent_at]
+    return [
+        "diverged" if math.isnan(reward) else f"{reward:.3f}{star}"
+        for reward, star in zip(group.reward, stopped, strict=True)
+    ]

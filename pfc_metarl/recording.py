@@ -6,7 +6,7 @@ episode a session; the activity becomes a tree of arrays by seed, episode and st
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,13 +15,19 @@ from torch import Tensor
 
 from pfc_metarl.dopamine import reward_prediction_error
 from pfc_metarl.learning import exploration_noise
+from pfc_metarl.memory.base import State
 from pfc_metarl.network import Network, weights_hash
-from pfc_metarl.seeds import generator
+from pfc_metarl.seeds import Stream, generator
 from pfc_metarl.tasks.base import Episodes, Task, side_by_side
 from pfc_metarl.trials import trial_table
 
 TEST_SEED = 0
 """All networks and observers meet the same test episodes, of a stream of their own."""
+
+_STREAMS: dict[str, tuple[Stream, Stream]] = {
+    "test": ("test episodes", "test actions"),
+    "validation": ("validation episodes", "validation actions"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,9 @@ class Played:
     """What networks did and felt in a batch of episodes.
 
     Tensors are (step, seed, ..., episode): ``observation`` and ``policy`` with a
-    feature dimension, ``states`` (by name) with a unit dimension.
+    feature dimension, ``states`` (by name) with a unit dimension. ``trial`` and
+    ``phase`` are those of every step, (step,), in self-paced tasks (step, seed,
+    episode).
     """
 
     episodes: Episodes
@@ -39,6 +47,8 @@ class Played:
     policy: Tensor
     value: Tensor
     states: Mapping[str, Tensor]
+    trial: Tensor
+    phase: Tensor
     n_recorded: int
 
 
@@ -50,6 +60,7 @@ def play(
     *,
     reset_every_trial: bool = False,
     n_recorded: int = 0,
+    purpose: Literal["test", "validation"] = "test",
 ) -> Played:
     """Let networks play the test episodes; their weights stay as they are.
 
@@ -68,6 +79,9 @@ def play(
     n_recorded
         Keep the memory's state in the first so many episodes. Takes
         4 bytes x steps x seeds x units x episodes for each part of the state.
+    purpose
+        "validation" for the episodes that decide when training may stop: others than
+        the test's, so that no result is chosen by the episodes that it is shown on.
 
     Returns
     -------
@@ -75,17 +89,25 @@ def play(
         Everything, on the CPU.
     """
     seeds, device = network.seeds, network.policy_bias.device
-    tape = task.draw(n_episodes, generator(TEST_SEED, "test episodes"))
+    for_episodes, for_actions = _STREAMS[purpose]
+    tape = task.draw(n_episodes, generator(TEST_SEED, for_episodes))
     episodes = task.begin(side_by_side([tape] * len(seeds), str(device)))
-    noise = _noise(task, seeds, n_episodes).to(device)
+    draws = [generator(seed, for_actions) for seed in seeds]
+    noise = _noise(task, draws, n_episodes).to(device)
     inputs = network.blank_inputs(task.steps, n_episodes)
     outputs, actions, rewards = [], [], []
     states: list[tuple[Tensor, ...]] = []
     state = network.memory.initial_state(n_episodes)
     observation = episodes.observation
+    trials: list[Tensor] = []
+    phases: list[Tensor] = []
     for step in range(task.steps):
-        if reset_every_trial and step % task.steps_per_trial == 0:
-            state = network.memory.initial_state(n_episodes)
+        if episodes.active is not None and not episodes.active.any():
+            break  # all are over
+        trials.append(torch.as_tensor(episodes.trial))
+        phases.append(torch.as_tensor(episodes.phase))
+        if reset_every_trial and step:
+            state = _reset_where(trials[-1] != trials[-2], state, network, n_episodes)
         seen = inputs.observe(step, observation)
         output, state = network.memory.forward_step(seen, state)
         action = (network.logits(output) + noise[step]).argmax(1)
@@ -99,7 +121,7 @@ def play(
     names = network.memory.state_names if n_recorded else ()
     return Played(
         episodes=episodes,
-        observation=inputs.steps[:, :, : network.n_observations].cpu(),
+        observation=inputs.steps[: len(actions), :, : network.n_observations].cpu(),
         action=torch.stack(actions).cpu(),
         reward=torch.stack(rewards).cpu(),
         policy=logits.softmax(2).cpu(),
@@ -108,12 +130,25 @@ def play(
             name: torch.stack([at_step[part] for at_step in states]).cpu()
             for part, name in enumerate(names)
         },
+        trial=torch.stack(trials).cpu(),
+        phase=torch.stack(phases).cpu(),
         n_recorded=n_recorded,
     )
 
 
-def _noise(task: Task, seeds: Sequence[int], n_episodes: int) -> Tensor:
-    draws = [generator(seed, "test actions") for seed in seeds]
+def _reset_where(
+    new_trial: Tensor, state: State, network: Network, n_episodes: int
+) -> State:
+    """Return the initial state where a trial begins, else the state as it is."""
+    initial = network.memory.initial_state(n_episodes)
+    begins = new_trial.unsqueeze(-2) if new_trial.dim() else new_trial
+    return tuple(
+        torch.where(begins, first, part)
+        for first, part in zip(initial, state, strict=True)
+    )
+
+
+def _noise(task: Task, draws: Sequence[torch.Generator], n_episodes: int) -> Tensor:
     return torch.stack(
         [
             exploration_noise(task.steps, task.n_actions, n_episodes, draw)
@@ -186,7 +221,8 @@ def recording(
         ``/trials``: trial table of all the episodes played. ``/steps``, for the
         recorded ones: (seed, episode, step) ``action``, ``reward``, ``value``, ``rpe``;
         with a further dimension ``observation``, ``policy`` and the memory's state by
-        ``unit``. ``trial`` and ``phase`` say where in its trial a step is, ``session``
+        ``unit``. ``trial`` and ``phase`` say where in its trial a step is ((step,), in
+        self-paced tasks (seed, episode, step)), ``session``
         (seed, episode) which session of ``/trials`` an episode is: there are the
         latents. The RPE of the last step takes the future to be worth nothing, which
         the network, not knowing that the episode ends, does not expect.
@@ -213,8 +249,8 @@ def recording(
         coords={
             "seed": list(network.seeds),
             "session": (("seed", "episode"), first_session + np.arange(n_recorded)),
-            "trial": ("step", np.arange(task.steps) // task.steps_per_trial),
-            "phase": ("step", list(task.phases) * task.trials),
+            "trial": _of_steps(played.trial, n_recorded),
+            "phase": _names(_of_steps(played.phase, n_recorded), task.phases),
         },
         attrs={"discount": discount},
     )
@@ -222,6 +258,18 @@ def recording(
     trials = behaviour(played.episodes, names, attrs)
     tree = {"/": xr.Dataset(attrs=dict(attrs)), "/trials": trials, "/steps": steps}
     return xr.DataTree.from_dict(tree)
+
+
+def _of_steps(values: Tensor, n_recorded: int) -> xr.Variable:
+    """Turn (step,) or (step, seed, episode) into a coordinate."""
+    if values.dim() == 1:
+        return xr.Variable("step", values.numpy())
+    recorded = values[..., :n_recorded].permute(1, 2, 0).contiguous()
+    return xr.Variable(("seed", "episode", "step"), recorded.numpy())
+
+
+def _names(index: xr.Variable, names: Sequence[str]) -> xr.Variable:
+    return xr.Variable(index.dims, np.array(names)[index.values])
 
 
 def _by_step(

@@ -10,7 +10,15 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-Stream = Literal["weights", "training", "test episodes", "test actions", "observer"]
+Stream = Literal[
+    "weights",
+    "training",
+    "test episodes",
+    "test actions",
+    "observer",
+    "validation episodes",
+    "validation actions",
+]
 _STREAMS: tuple[str, ...] = get_args(Stream)
 
 

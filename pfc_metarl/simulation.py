@@ -6,23 +6,26 @@ reused; a run that was stopped goes on.
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import NDArray
 
 from pfc_metarl import checkpoints
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.errors import DataError
 from pfc_metarl.files import written_atomically
+from pfc_metarl.metrics import read_metrics
 from pfc_metarl.netcdf import save_dataset, save_tree
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.parallel import train
 from pfc_metarl.recording import behaviour, hashes, play, recording
 from pfc_metarl.run_folder import RunFolder
-from pfc_metarl.training import Group, Progress
+from pfc_metarl.training import Group, Progress, metrics_path
 from pfc_metarl.trial_files import save
 from pfc_metarl.version import __version__
 
@@ -41,7 +44,10 @@ def open_run(configuration: Configuration, root: Path) -> RunFolder:
 
 
 def trained(
-    configuration: Configuration, run: RunFolder, report: Callable[[Progress], None]
+    configuration: Configuration,
+    run: RunFolder,
+    report: Callable[[Progress], None],
+    tensorboard: bool = False,
 ) -> Network:
     """Return the trained networks of a run, training them first if need be.
 
@@ -53,6 +59,8 @@ def trained(
         Its folder; gets ``weights/seed-000.pt``, ... and ``training.nc``.
     report
         Told how far training is, a few times per second.
+    tensorboard
+        Log for TensorBoard as well, in the run's folder ``tensorboard``.
 
     Returns
     -------
@@ -63,7 +71,8 @@ def trained(
     names = [_weights_name(seed) for seed in seeds]
     if not run.has(*names, TRAINING):
         run.forget(*names, TRAINING)
-        train(configuration, run / "checkpoints", report)
+        board = run / "tensorboard" if tensorboard else None
+        train(configuration, run / "checkpoints", report, board)
         _keep(configuration, run)
     network = Network(configuration.network, configuration.task, seeds)
     for position, name in enumerate(names):
@@ -77,46 +86,62 @@ def _weights_name(seed: int) -> str:
 
 def _keep(configuration: Configuration, run: RunFolder) -> None:
     """Put the outcome of training where it stays: weights by seed, curves together."""
-    curves, diverged = [], []
+    groups, metrics = [], []
     for seeds in configuration.groups():
         group = Group(configuration, seeds)
         content = checkpoints.newest(run / "checkpoints", group.name)
         if content is None:
             raise DataError(f"{run / 'checkpoints'}: no checkpoint of {group.name}")
         group.restore(content)
-        curves.append(group.reward.T)
-        diverged.append(group.diverged_at)
+        groups.append(group)
+        metrics.append(read_metrics(metrics_path(run / "checkpoints", group.name)))
         for position, seed in enumerate(seeds):
-            weights = group.network.seed_weights(position)
-            write_weights(run / _weights_name(seed), seed, weights)
-    _save_curves(configuration, torch.cat(curves), torch.cat(diverged), run)
+            write_weights(run / _weights_name(seed), seed, group.seed_weights(position))
+    save_dataset(_curves(configuration, groups, metrics), run / TRAINING)
     every_seed = range(configuration.seeds)
     run.enter(*(_weights_name(seed) for seed in every_seed), TRAINING)
 
 
-def _save_curves(
+_METRICS = {
+    "rpe": ("mean absolute reward prediction error", "reward"),
+    "entropy": ("mean entropy of the policy", "nat"),
+    "value_error": ("mean squared error of the value", "reward^2"),
+    "gradient_norm": ("norm of the gradient before clipping", "1"),
+}
+
+
+def _curves(
     configuration: Configuration,
-    reward: torch.Tensor,
-    diverged_at: torch.Tensor,
-    run: RunFolder,
-) -> None:
+    groups: Sequence[Group],
+    metrics: Sequence[Mapping[str, NDArray[np.float32]]],
+) -> xr.Dataset:
+    """Return the learning curves, by seed and update."""
+    reward = torch.cat([group.reward.T for group in groups]).numpy()
     attrs = {"long_name": "mean reward per trial in training", "units": "reward/trial"}
-    curves = xr.Dataset(
-        {
-            "reward": (("seed", "update"), reward.numpy(), attrs),
-            "diverged_at": (
-                "seed",
-                diverged_at.numpy(),
-                {"long_name": "update at which training failed; -1: it did not"},
-            ),
-        },
+    variables: dict[str, Any] = {"reward": (("seed", "update"), reward, attrs)}
+    for name, (meaning, units) in _METRICS.items():
+        curve = np.full_like(reward, np.nan)  # shorter where all seeds have stopped
+        first = 0
+        for group, of_group in zip(groups, metrics, strict=True):
+            last = first + len(group.seeds)
+            curve[first:last, : len(of_group[name])] = of_group[name].T
+            first = last
+        attrs = {"long_name": meaning, "units": units}
+        variables[name] = (("seed", "update"), curve, attrs)
+    for name, meaning in (
+        ("diverged_at", "update at which training failed; -1: it did not"),
+        ("competent_at", "updates after which it was competent; -1: not asked or not"),
+    ):
+        values = torch.cat([getattr(group, name) for group in groups]).numpy()
+        variables[name] = ("seed", values, {"long_name": meaning})
+    return xr.Dataset(
+        variables,
         coords={"seed": list(range(configuration.seeds))},
         attrs={
             "episodes_per_update": configuration.learning.batch,
             **provenance_attributes(configuration),
         },
     )
-    save_dataset(curves, run / TRAINING)
 
 
 def write_weights(path: Path, seed: int, weights: dict[str, torch.Tensor]) -> None:

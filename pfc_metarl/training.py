@@ -14,9 +14,10 @@ from pfc_metarl import checkpoints
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.errors import InputError
 from pfc_metarl.learning import Learner, exploration_noise
+from pfc_metarl.metrics import MetricsFile
 from pfc_metarl.network import Network
 from pfc_metarl.seeds import generator
-from pfc_metarl.tasks import side_by_side
+from pfc_metarl.tasks.base import Episodes, side_by_side
 
 CHECKPOINT_SECONDS = 3.0
 REPORT_SECONDS = 0.25
@@ -32,59 +33,115 @@ class Progress:
     updates: int
     reward: tuple[float, ...]  # per trial, latest updates, by seed; NaN: diverged
     steps_per_second: float  # all seeds of the group together
+    competent_at: tuple[int, ...]  # update after which a seed stopped; -1: it did not
 
 
-@dataclass
 class Group:
     """Seeds in training side by side; all that a checkpoint holds.
 
-    ``reward`` is the mean reward per trial of every update so far, (update, seed).
-    ``diverged_at`` (seed,) is the update whose loss or gradient was no finite number,
-    -1 if there was none: from then on that seed's weights stay and its rewards are NaN,
-    while the others go on.
+    A seed whose loss or gradient is no finite number, or that is competent by the
+    configuration's criterion, leaves: its weights stay as they are and it costs nothing
+    more, while the others go on.
+
+    Attributes
+    ----------
+    network
+        The seeds that still learn.
+    reward
+        (update, seed) mean reward per trial of every update; NaN after a seed left.
+    metrics
+        (seed,) by name, of the latest update; see :class:`pfc_metarl.learning.Update`.
+    diverged_at, competent_at
+        (seed,) update in which it diverged, after which it was competent; -1: it was
+        not.
     """
 
-    configuration: Configuration
-    seeds: Sequence[int]
-
-    def __post_init__(self) -> None:
-        """Start every seed from its own generators."""
-        task, learning = self.configuration.task, self.configuration.learning
-        network = Network(self.configuration.network, task, self.seeds)
-        self.network = network.to(self.configuration.device)
-        self.learner = Learner(self.network, learning, task.steps)
+    def __init__(self, configuration: Configuration, seeds: Sequence[int]) -> None:
+        self.configuration, self.seeds = configuration, list(seeds)
+        updates, n = configuration.learning.updates, len(self.seeds)
         self.generators = [generator(seed, "training") for seed in self.seeds]
-        self.reward = torch.zeros(learning.updates, len(self.seeds))
-        self.diverged_at = torch.full((len(self.seeds),), -1)
+        self.reward = torch.full((updates, n), torch.nan)
+        self.metrics: dict[str, Tensor] = {}
+        self.diverged_at = torch.full((n,), -1)
+        self.competent_at = torch.full((n,), -1)
         self.update = 0
+        self._left: dict[int, dict[str, Tensor]] = {}  # weights by position
+        self._here = list(range(n))  # positions of the seeds that still learn
+        self._needed: float | None = None
+        self._gather()
 
-    @property
-    def learns(self) -> Tensor:
-        """(seed,) bool: which seeds have not diverged."""
-        return self.diverged_at < 0
+    def _gather(self) -> None:
+        """Make network and learner of the seeds that still learn."""
+        configuration = self.configuration
+        seeds = [self.seeds[position] for position in self._here]
+        network = Network(configuration.network, configuration.task, seeds)
+        self.network = network.to(configuration.device)
+        self.learner = Learner(
+            self.network,
+            configuration.learning,
+            configuration.task.steps,
+            compiled=configuration.kernels == "compiled",
+        )
 
     @property
     def name(self) -> str:
         """What its checkpoints are called."""
         return f"seeds-{self.seeds[0]:03d}-{self.seeds[-1]:03d}"
 
+    def seed_weights(self, position: int) -> dict[str, Tensor]:
+        """Return the parameters of one seed, whether it still learns or has left."""
+        if position in self._left:
+            return self._left[position]
+        return self.network.seed_weights(self._here.index(position))
+
     def learn(self) -> None:
-        """Do one update; seeds that diverge in it are noted and learn no more."""
-        learns = self.learns.to(self.configuration.device)
-        reward, sound = self.learner.update(*self._draw(), learns)
-        self.diverged_at[self.learns & ~sound.cpu()] = self.update
-        per_trial = reward.sum(0).mean(-1) / self.configuration.task.trials
-        self.reward[self.update] = per_trial.cpu().masked_fill(~self.learns, torch.nan)
+        """Do one update; seeds that diverge in it or are competent after it leave."""
+        configuration, here = self.configuration, torch.tensor(self._here)
+        done = self.update / max(configuration.learning.updates - 1, 1)
+        update = self.learner.update(*self._draw(), done=done)
+        sound = update.sound.cpu()
+        per_trial = update.reward.sum(0).mean(-1).cpu() / configuration.task.trials
+        self.reward[self.update, here] = per_trial.masked_fill(~sound, torch.nan)
+        self.metrics = {
+            name: torch.full((len(self.seeds),), torch.nan).index_copy_(
+                0, here, values.cpu()
+            )
+            for name, values in update.metrics.items()
+        }
+        self.diverged_at[here[~sound]] = self.update
         self.update += 1
-        if not self.learns.any():  # nothing is left to learn
-            self.reward[self.update :] = torch.nan
+        stopping = configuration.stopping
+        if stopping is not None and self.update % stopping.every == 0:
+            if self._needed is None:
+                self._needed = stopping.needed(configuration.task)
+            earned = stopping.earned(self.network, configuration.task)
+            self.competent_at[here[sound & (earned >= self._needed)]] = self.update
+        self._let_go()
+        if not self._here:  # nothing is left to learn
             self.update = len(self.reward)
 
-    def _draw(self) -> tuple[Any, Tensor]:
+    def _let_go(self) -> None:
+        ended = ((self.diverged_at >= 0) | (self.competent_at >= 0)).tolist()
+        stay = [row for row, position in enumerate(self._here) if not ended[position]]
+        if len(stay) == len(self._here):
+            return
+        network, optimiser = self.network, self.learner.optimiser.state_dict()
+        for row, position in enumerate(self._here):
+            if ended[position]:
+                self._left[position] = network.seed_weights(row)
+        self._here = [self._here[row] for row in stay]
+        if stay:
+            self._gather()
+            for row, before in enumerate(stay):
+                self.network.load_seed_weights(row, network.seed_weights(before))
+            self.learner.optimiser.load_state_dict(_of_seeds(optimiser, stay))
+
+    def _draw(self) -> tuple[Episodes, Tensor]:
         """Draw each seed's episodes and exploration from its own generator."""
         task, batch = self.configuration.task, self.configuration.learning.batch
         tapes, noise = [], []
-        for draw in self.generators:
+        for position in self._here:
+            draw = self.generators[position]
             tapes.append(task.draw(batch, draw))
             noise.append(exploration_noise(task.steps, task.n_actions, batch, draw))
         device = self.configuration.device
@@ -95,12 +152,15 @@ class Group:
         """Return what a checkpoint must hold to go on with the same bits."""
         return {
             "configuration": self.configuration.as_json(),
-            "seeds": list(self.seeds),
+            "seeds": self.seeds,
             "network": self.network.state_dict(),
             "optimiser": self.learner.optimiser.state_dict(),
             "generators": [draw.get_state() for draw in self.generators],
             "reward": self.reward[: self.update].clone(),  # not the whole buffer
             "diverged_at": self.diverged_at,
+            "competent_at": self.competent_at,
+            "here": self._here,
+            "left": self._left,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -113,19 +173,36 @@ class Group:
         """
         if (state["configuration"], state["seeds"]) != (
             self.configuration.as_json(),
-            list(self.seeds),
+            self.seeds,
         ):
             raise InputError(
                 f"checkpoint of {self.name}: made with another configuration; "
                 "choose another --out"
             )
         self.update = state["update"]
-        self.network.load_state_dict(state["network"])
-        self.learner.optimiser.load_state_dict(state["optimiser"])
+        self._here, self._left = state["here"], state["left"]
+        if self._here:
+            self._gather()
+            self.network.load_state_dict(state["network"])
+            self.learner.optimiser.load_state_dict(state["optimiser"])
         for draw, saved in zip(self.generators, state["generators"], strict=True):
             draw.set_state(saved)
         self.reward[: self.update] = state["reward"]
         self.diverged_at = state["diverged_at"]
+        self.competent_at = state["competent_at"]
+
+
+def _of_seeds(optimiser: dict[str, Any], rows: list[int]) -> dict[str, Any]:
+    """Keep some seeds' part of an optimiser's state; its counts are of all."""
+    return optimiser | {
+        "state": {
+            parameter: {
+                name: value[rows] if value.dim() else value
+                for name, value in averages.items()
+            }
+            for parameter, averages in optimiser["state"].items()
+        }
+    }
 
 
 def train_group(
@@ -134,6 +211,7 @@ def train_group(
     folder: Path,
     report: Callable[[Progress], None],
     stop: Callable[[], bool] = lambda: False,
+    tensorboard: Path | None = None,
 ) -> Group:
     """Train a group of seeds to the end, going on from its newest checkpoint.
 
@@ -149,6 +227,8 @@ def train_group(
         Called a few times per second.
     stop
         Asked after every update; when it says so, the group is saved and left.
+    tensorboard
+        Folder for a TensorBoard log; None: none.
 
     Returns
     -------
@@ -159,7 +239,7 @@ def train_group(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / f"{group.name}.lock", timeout=LOCK_SECONDS):
-            _train(group, folder, report, stop)
+            _train(group, folder, report, stop, tensorboard)
     except Timeout:
         raise InputError(
             f"{folder}: another process trains {group.name}; wait for it to end"
@@ -172,6 +252,7 @@ def _train(
     folder: Path,
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
+    tensorboard: Path | None,
 ) -> None:
     saved = checkpoints.newest(folder, group.name)
     if saved is not None:
@@ -181,27 +262,50 @@ def _train(
     last_report = last_checkpoint = began
     if group.update:
         report(_progress(group, 0.0))
-    while group.update < updates:
-        group.learn()
-        now, leave = time.monotonic(), stop() or group.update == updates
-        if now - last_report > REPORT_SECONDS or leave:
-            report(_progress(group, (group.update - first_update) / (now - began)))
-            last_report = now
-        if now - last_checkpoint > CHECKPOINT_SECONDS or leave:
-            checkpoints.save(folder, group.name, group.update, group.state())
-            last_checkpoint = now
-        if leave:
-            break
+    with MetricsFile(
+        metrics_path(folder, group.name), group.update, group.seeds, tensorboard
+    ) as metrics:
+        while group.update < updates:
+            update = group.update
+            group.learn()
+            reward = {"reward": group.reward[update]}
+            by_name = {n: v.tolist() for n, v in (reward | group.metrics).items()}
+            metrics.write(update, by_name)
+            now, leave = time.monotonic(), stop() or group.update == updates
+            if now - last_report > REPORT_SECONDS or leave:
+                report(_progress(group, (update + 1 - first_update) / (now - began)))
+                metrics.flush()
+                last_report = now
+            if now - last_checkpoint > CHECKPOINT_SECONDS or leave:
+                metrics.flush()  # before the checkpoint that counts on it
+                checkpoints.save(folder, group.name, group.update, group.state())
+                last_checkpoint = now
+            if leave:
+                break
+
+
+def metrics_path(folder: Path, name: str) -> Path:
+    """Return where the metrics of a group lie, beside its checkpoints."""
+    return folder / f"{name}.metrics.jsonl"
 
 
 def _progress(group: Group, updates_per_second: float) -> Progress:
     learning = group.configuration.learning
     steps = group.configuration.task.steps * learning.batch * len(group.seeds)
-    recent = group.reward[max(0, group.update - 10) : group.update].mean(0)
     return Progress(
         tuple(group.seeds),
         group.update,
         learning.updates,
-        tuple(recent.tolist()),
+        tuple(_latest_reward(group, at) for at in range(len(group.seeds))),
         updates_per_second * steps,
+        tuple(group.competent_at.tolist()),
     )
+
+
+def _latest_reward(group: Group, position: int) -> float:
+    """Mean of the last ten updates that a seed took part in; NaN if it diverged."""
+    if group.diverged_at[position] >= 0:
+        return float("nan")
+    competent_at = int(group.competent_at[position])
+    last = group.update if competent_at < 0 else competent_at
+    return float(group.reward[max(0, last - 10) : last, position].mean())

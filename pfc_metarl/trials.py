@@ -48,7 +48,7 @@ VARIABLES: Mapping[str, Variable] = {
     "valid": Variable("int8", "the trial was completed and may be analysed", _YES),
     "good_state": Variable("int8", "second-step state that pays more (latent)", _ARM),
     "good_choice": Variable(
-        "int8", "choice that commonly leads to the good state (latent)", _ARM
+        "int8", "choice that pays best, or leads to what does (latent)"
     ),
 }
 """Canonical variables, all along ``trial``."""

@@ -25,11 +25,18 @@ class Episodes(ABC):
     observation: Tensor
     """(..., episode, observation) float32: what the agent sees now."""
 
+    trial: int | Tensor
+    """Trial of the step to come, from 0; (..., episode) int64 in self-paced tasks."""
+
+    phase: int | Tensor
+    """Index into the task's ``phases`` of the step to come, likewise."""
+
     active: Tensor | None = None
     """(..., episode) bool: where the next action still counts; None: everywhere.
 
-    Only tasks whose trials take as many steps as the agent needs have it. An episode
-    that is over waits for the others: its observation is blank and it earns nothing.
+    Only self-paced tasks have it, whose trials take as many steps as the agent needs.
+    An episode that is over waits for the others: its observation is blank and it earns
+    nothing. When none is active, the rest need not be played.
     """
 
     @abstractmethod
@@ -84,7 +91,10 @@ class Task(ABC):
     @property
     @abstractmethod
     def phases(self) -> tuple[str, ...]:
-        """Names of the steps of a trial, an action each."""
+        """Names of the steps of a trial, an action each.
+
+        In self-paced tasks (see :attr:`Episodes.active`) a phase takes several steps.
+        """
 
     @property
     def latents(self) -> dict[str, str]:
@@ -93,12 +103,12 @@ class Task(ABC):
 
     @property
     def steps_per_trial(self) -> int:
-        """Steps in a trial."""
+        """Steps in a trial; without meaning in self-paced tasks."""
         return len(self.phases)
 
     @property
     def steps(self) -> int:
-        """Steps in an episode."""
+        """Steps in an episode; in self-paced tasks at most."""
         return self.trials * self.steps_per_trial
 
     @abstractmethod

@@ -1,8 +1,7 @@
 """The two-step task: a choice leads, mostly, to one of two states, which pays or not.
 
 Wang et al. 2018 (Nat Neurosci 21:860), simulation 4, after Daw et al. 2011 and Miller,
-Botvinick & Brody 2017. Presets of the same class: :func:`miller_rats`,
-:func:`akam_mice`.
+Botvinick & Brody 2017. Other experiments' settings: :mod:`two_step_versions`.
 """
 
 from dataclasses import dataclass
@@ -12,13 +11,21 @@ from torch import Tensor
 
 from pfc_metarl.errors import InputError
 from pfc_metarl.provenance import parameter
-from pfc_metarl.tasks.base import Episodes, Tape, Task
-
-Blocks = tuple[tuple[float, float], ...]
+from pfc_metarl.tasks.base import Tape
+from pfc_metarl.tasks.blocks import Blocks, are_blocks, draw_blocks
+from pfc_metarl.tasks.stages import (
+    CHOICE,
+    CUE,
+    FIXATE,
+    FIXATION,
+    STATE,
+    StagedEpisodes,
+    StagedTask,
+)
 
 
 @dataclass(frozen=True)
-class TwoStep(Task):
+class TwoStep(StagedTask):
     """Two-step task without a second-step choice.
 
     **A trial.** (Fixation;) choice between two actions; one of two second-step states
@@ -80,34 +87,24 @@ class TwoStep(Task):
         InputError
             When a probability or a count is out of range.
         """
+        self.check_trials()
         for name in ("p_common", "p_reversal", "p_transition_reversal", "p_forced"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 0 to 1")
-        if not self.blocks or not all(map(_is_reward_pair, self.blocks)):
+        if not are_blocks(self.blocks, options=2):
             raise InputError(
                 f"blocks is {self.blocks}; expected pairs of probabilities, "
                 "such as ((0.9, 0.1), (0.1, 0.9))"
             )
-        if self.trials < 1 or self.min_block_trials < 0:
+        if self.min_block_trials < 0:
             raise InputError(
-                f"trials is {self.trials} and min_block_trials {self.min_block_trials};"
-                " expected at least 1 and 0"
+                f"min_block_trials is {self.min_block_trials}; expected 0 or more"
             )
 
     @property
     def n_observations(self) -> int:
         """Choice cue, two states, and the optional cues."""
         return 3 + self.fixation + 2 * (self.p_forced > 0)
-
-    @property
-    def n_actions(self) -> int:
-        """Two choices, and fixation where there is one."""
-        return 2 + self.fixation
-
-    @property
-    def phases(self) -> tuple[str, ...]:
-        """(Fixation,) choice, second-step state."""
-        return ("fixation", "choice", "state2")[0 if self.fixation else 1 :]
 
     def draw(self, batch: int, generator: torch.Generator) -> Tape:
         """Draw blocks, transitions, outcomes and forced choices.
@@ -124,30 +121,22 @@ class TwoStep(Task):
         def uniform() -> Tensor:
             return torch.rand(shape, generator=generator)
 
-        block = self._draw_blocks(batch, generator)
+        block = draw_blocks(
+            shape, len(self.blocks), self.p_reversal, self.min_block_trials, generator
+        )
         common = uniform() < self.p_common
         swapped = self._draw_mapping(batch, generator)
-        reward_prob = torch.tensor(self.blocks)[block]
+        pays0, pays1 = (table.take(block) for table in torch.tensor(self.blocks).T)
         side = torch.randint(2, shape, generator=generator)
         forced = torch.where(uniform() < self.p_forced, side, -1)
         return {
             "block": block,
             "common": common,
             "flip": (~common).long() ^ swapped,
-            "outcome0": (uniform() < reward_prob[..., 0]).float(),
-            "outcome1": (uniform() < reward_prob[..., 1]).float(),
+            "outcome0": (uniform() < pays0).float(),
+            "outcome1": (uniform() < pays1).float(),
             "forced": forced,
         }
-
-    def _draw_blocks(self, batch: int, generator: torch.Generator) -> Tensor:
-        """Kinds of block; a reversal goes to any of the other kinds."""
-        shape, kinds = (self.trials, batch), len(self.blocks)
-        reversal = torch.rand(shape, generator=generator) < self.p_reversal
-        if self.min_block_trials:
-            reversal = _with_minimum_between(reversal, self.min_block_trials)
-        jump = torch.randint(1, max(kinds, 2), shape, generator=generator)
-        first = torch.randint(kinds, (batch,), generator=generator)
-        return (first + torch.cumsum(reversal * jump, dim=0)) % kinds
 
     def _draw_mapping(self, batch: int, generator: torch.Generator) -> Tensor:
         """1 where choice 0 commonly leads to state 1; drawn only if it varies."""
@@ -163,87 +152,26 @@ class TwoStep(Task):
         return TwoStepEpisodes(self, tape)
 
 
-def _is_reward_pair(pair: object) -> bool:
-    return isinstance(pair, tuple) and len(pair) == 2 and all(0 <= p <= 1 for p in pair)
-
-
-def _with_minimum_between(reversal: Tensor, minimum: int) -> Tensor:
-    """Drop reversals that come within ``minimum`` trials of a block's start."""
-    kept = torch.zeros_like(reversal)
-    age = torch.zeros_like(reversal[0], dtype=torch.int64)
-    for trial in range(len(reversal)):
-        kept[trial] = reversal[trial] & (age >= minimum)
-        age = torch.where(kept[trial], 0, age) + 1
-    return kept
-
-
-# Rows of the table of cues. State -1, after an invalid choice, is the blank before it.
-CHOICE, BLANK, STATE, FIXATION, FORCED = 0, 1, 2, 4, 5
-FIXATE = 2  # the action that fixates
-
-
-def _cue_table(task: TwoStep) -> Tensor:
-    """One row per cue, one column per unit of the observation in use."""
-    columns = [CHOICE, STATE, STATE + 1]
-    if task.fixation:
-        columns.append(FIXATION)
-    if task.p_forced > 0:
-        columns += [FORCED, FORCED + 1]
-    return torch.eye(7)[:, columns]
-
-
-class TwoStepEpisodes(Episodes):
+class TwoStepEpisodes(StagedEpisodes):
     """Episodes of the two-step task, played in lockstep."""
 
     def __init__(self, task: TwoStep, tape: Tape) -> None:
-        self.task, self.tape = task, tape
-        self.trial = self.phase = 0
-        respond = [self._fixate, self._choose, self._leave_state]
-        self._responses = respond[-task.steps_per_trial :]
-        self._choices: list[Tensor] = []
-        self._states: list[Tensor] = []
-        self._rewards: list[Tensor] = []
-        self._cues = _cue_table(task).to(tape["flip"].device)
-        self._everywhere = torch.zeros_like(tape["flip"][0])
-        self.observation = self._trial_start()
-
-    def step(self, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Take one action in every episode; see :meth:`Episodes.step`."""
-        reward = self._responses[self.phase](action)
-        self.phase += 1
-        if self.phase == len(self._responses):
-            self.phase = 0
-            self.trial += 1
-            self.observation = self._trial_start()
-        return self.observation, reward
-
-    @property
-    def last_choice(self) -> Tensor:
-        """(..., episode): the latest choice, -1 if it was invalid."""
-        return self._choices[-1]
-
-    @property
-    def last_state(self) -> Tensor:
-        """(..., episode): the latest second-step state, -1 if there was none."""
-        return self._states[-1]
-
-    def _trial_start(self) -> Tensor:
-        if self.task.fixation:
-            return self._cues[self._everywhere + FIXATION]
-        return self._choice_cue()
+        self.task = task
+        cues = [CHOICE, STATE, STATE + 1]
+        if task.fixation:
+            cues.append(FIXATION)
+        if task.p_forced > 0:
+            cues += [CUE, CUE + 1]
+        super().__init__(task, tape, cues, like=tape["flip"][0])
 
     def _choice_cue(self) -> Tensor:
         if self.task.p_forced == 0 or self.trial == self.task.trials:
-            return self._cues[self._everywhere + CHOICE]
+            return self._alike(CHOICE)
         forced = self.tape["forced"][self.trial]
-        return self._cues[torch.where(forced >= 0, FORCED + forced, CHOICE)]
-
-    def _fixate(self, action: Tensor) -> Tensor:
-        self.observation = self._choice_cue()
-        return float(self.task.invalid_reward) * (action != FIXATE)
+        return self._show(torch.where(forced >= 0, CUE + forced, CHOICE))
 
     def _choose(self, action: Tensor) -> Tensor:
-        choice = action
+        choice = action.clone()  # what is recorded stays ours
         if self.task.p_forced > 0:  # only the instructed side is available
             forced = self.tape["forced"][self.trial]
             choice = torch.where(forced >= 0, forced, action)
@@ -255,10 +183,10 @@ class TwoStepEpisodes(Episodes):
                 choice.masked_fill(invalid, -1),
                 state.masked_fill(invalid, -1),
             )
-            reward = float(self.task.invalid_reward) * invalid
+            reward = self._penalty * invalid
         self._choices.append(choice)
         self._states.append(state)
-        self.observation = self._cues[STATE + state]
+        self.observation = self._show(STATE + state)
         return reward
 
     def _leave_state(self, action: Tensor) -> Tensor:
@@ -271,7 +199,7 @@ class TwoStepEpisodes(Episodes):
         if self.task.fixation:
             reward = reward.masked_fill(state < 0, 0.0)
         self._rewards.append(reward)
-        return reward.clone()  # what is recorded stays ours
+        return reward.clone()
 
     def trials(self) -> dict[str, Tensor]:
         """Return the trials finished so far; see :meth:`Episodes.trials`.
@@ -284,9 +212,7 @@ class TwoStepEpisodes(Episodes):
         InputError
             When no trial is finished yet.
         """
-        done = self.trial
-        if done == 0:
-            raise InputError("no trial is finished yet; play some before asking")
+        done = self._finished()
         choice, state = (
             torch.stack(self._choices[:done]),
             torch.stack(self._states[:done]),
@@ -308,35 +234,3 @@ class TwoStepEpisodes(Episodes):
             "good_state": good_state,
             "good_choice": torch.where(good_state < 0, -1, good_state ^ swapped),
         }
-
-
-def miller_rats() -> TwoStep:
-    """Return the version for rats of Miller, Botvinick & Brody 2017.
-
-    Transitions 0.8/0.2, rewards 0.8/0.2, uncued reversals after a minimum of trials,
-    some first steps forced. The hazard 0.02 after 10 trials and the forced fraction
-    0.125 are guesses from memory and from the 2022 data; so is the session length.
-    """
-    return TwoStep(
-        blocks=((0.8, 0.2), (0.2, 0.8)),
-        p_reversal=0.02,
-        min_block_trials=10,
-        p_forced=0.125,
-        trials=500,
-    )
-
-
-def akam_mice() -> TwoStep:
-    """Return the reduced version for mice of Akam et al. 2021 (Neuron 109:149).
-
-    Rewards 0.8/0.2, neutral blocks 0.4/0.4, transitions 0.8/0.2 that reverse too. In
-    the experiment blocks end after a performance criterion; here by a constant hazard
-    (0.02 for rewards, after 20 trials of a block; 0.01 for transitions): guesses.
-    """
-    return TwoStep(
-        blocks=((0.8, 0.2), (0.4, 0.4), (0.2, 0.8)),
-        p_reversal=0.02,
-        min_block_trials=20,
-        p_transition_reversal=0.01,
-        trials=400,
-    )

@@ -37,12 +37,16 @@ def variants(configuration: Configuration) -> dict[str, Configuration]:
     network = configuration.network
     return {
         INTACT: configuration,
-        NO_MEMORY: replace(configuration, network=replace(network, memory="none")),
+        NO_MEMORY: replace(
+            configuration, network=replace(network, memory="none"), kernels="torch"
+        ),
         NO_REWARD: replace(configuration, network=replace(network, reward_input=False)),
     }
 
 
-def conditions(configuration: Configuration, root: Path, show: Show) -> xr.Dataset:
+def conditions(
+    configuration: Configuration, root: Path, show: Show, tensorboard: bool = False
+) -> xr.Dataset:
     """Train what is needed and play the test episodes under every condition.
 
     Parameters
@@ -53,6 +57,8 @@ def conditions(configuration: Configuration, root: Path, show: Show) -> xr.Datas
         Below it are the run folders; trained networks are reused.
     show
         Makes a display for each training.
+    tensorboard
+        Log training for TensorBoard as well.
 
     Returns
     -------
@@ -62,14 +68,14 @@ def conditions(configuration: Configuration, root: Path, show: Show) -> xr.Datas
     """
     curves = {
         name: learning_curve(table)
-        for name, table in _tables(configuration, root, show)
+        for name, table in _tables(configuration, root, show, tensorboard)
     }
     names = xr.IndexVariable("condition", list(curves))
     return xr.concat(list(curves.values()), dim=names)
 
 
 def _tables(
-    configuration: Configuration, root: Path, show: Show
+    configuration: Configuration, root: Path, show: Show, tensorboard: bool
 ) -> Iterator[tuple[str, xr.Dataset]]:
     untrained = Network(
         configuration.network, configuration.task, range(configuration.seeds)
@@ -77,7 +83,7 @@ def _tables(
     yield UNTRAINED, _played(configuration, untrained)
     for name, variant in variants(configuration).items():
         with open_run(variant, root) as run, show(variant) as report:
-            network = trained(variant, run, report)
+            network = trained(variant, run, report, tensorboard)
         yield name, _played(variant, network)
         if name == INTACT:
             yield RESET, _played(variant, network, reset_every_trial=True)

@@ -8,9 +8,11 @@ before episodes because the blocks of a gate are then contiguous, which is faste
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from pfc_metarl.errors import InputError
 
@@ -55,13 +57,32 @@ class Memory(nn.Module, ABC):
             As it is now.
         """
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def local_state(self, state: State) -> State:
+        """Return the state as local credit assignment sees it at the next step.
+
+        The same numbers, detached where the gradient would pass from one unit to
+        another: what remains is each unit's own trace, its eligibility.
+
+        Raises
+        ------
+        InputError
+            When the memory has no such rule.
+        """
+        raise InputError(
+            f"{type(self).__name__} has no local credit assignment; "
+            "use credit='backpropagation'"
+        )
+
+    def forward(self, inputs: Tensor, local_credit: bool = False) -> Tensor:
         """Run whole episodes from the initial state, with a gradient.
 
         Parameters
         ----------
         inputs
             (step, seed, input, episode).
+        local_credit
+            Let the gradient pass through time only within each unit; see
+            :meth:`local_state`.
 
         Returns
         -------
@@ -71,25 +92,52 @@ class Memory(nn.Module, ABC):
         state = self.initial_state(inputs.shape[-1])
         outputs = []
         for step_inputs in inputs:
+            if local_credit:
+                state = self.local_state(state)
             output, state = self.forward_step(step_inputs, state)
             outputs.append(output)
         return torch.stack(outputs)
 
-    def activity(self, steps: int, batch: int) -> "Activity":
+    def activity(
+        self,
+        steps: int,
+        batch: int,
+        *,
+        local_credit: bool = False,
+        compiled: bool = False,
+    ) -> "Activity":
         """Prepare to act for whole episodes and then learn from them.
 
         The plain way: act without a gradient, then run the episodes once more with
         one. A memory that keeps its activations while acting can avoid the second run
         by returning an :class:`Activity` of its own.
+
+        Parameters
+        ----------
+        steps, batch
+            Steps and episodes of a batch.
+        local_credit
+            Let the gradient pass through time only within each unit.
+        compiled
+            Use compiled kernels.
+
+        Raises
+        ------
+        InputError
+            When the memory has no compiled kernels.
         """
-        return Activity(self, batch)
+        if compiled:
+            raise InputError(
+                f"{type(self).__name__} has no compiled kernels; use kernels='torch'"
+            )
+        return Activity(self, batch, local_credit)
 
 
 class Activity:
     """The activity of a memory over a batch of episodes."""
 
-    def __init__(self, memory: Memory, batch: int) -> None:
-        self._memory, self._batch = memory, batch
+    def __init__(self, memory: Memory, batch: int, local_credit: bool = False) -> None:
+        self._memory, self._batch, self._local_credit = memory, batch, local_credit
         self._state: State = ()
 
     def begin(self) -> None:
@@ -103,6 +151,28 @@ class Activity:
             output, self._state = self._memory.forward_step(inputs, self._state)
         return output
 
+    def act(self, inputs: Tensor, policy_weight: Tensor, noise: Tensor) -> Tensor:
+        """Advance one step and choose the action of the highest logit + noise.
+
+        Parameters
+        ----------
+        inputs
+            (seed, input, episode).
+        policy_weight
+            (seed, action, unit).
+        noise
+            (seed, action, episode), the policy's bias included.
+
+        Returns
+        -------
+        Tensor
+            (seed, episode) int64.
+        """
+        return torch.baddbmm(noise, policy_weight, self.step(inputs)).argmax(1)
+
+    def replay(self, inputs: Tensor) -> None:
+        """Run the steps since :meth:`begin` again, with the weights as they are now."""
+
     def outputs(self, inputs: Tensor) -> Tensor:
         """Return the outputs of all steps since :meth:`begin`, with a gradient.
 
@@ -111,7 +181,57 @@ class Activity:
         inputs
             The inputs of those steps, (step, seed, input, episode).
         """
-        return self._memory.forward(inputs)
+        return self._memory.forward(inputs, self._local_credit)
+
+
+class KeptActivity(Activity, ABC):
+    """Activity that is kept while acting, with a backward pass written out by hand.
+
+    The gradient is for the memory's parameters; that of the inputs is not formed.
+    """
+
+    def __init__(self, memory: Memory, batch: int, local_credit: bool) -> None:
+        super().__init__(memory, batch, local_credit)
+        self._parameters = tuple(memory.parameters())
+
+    @abstractmethod
+    def kept(self) -> Tensor:
+        """Return the outputs since :meth:`begin`, (step, seed, unit, episode)."""
+
+    @abstractmethod
+    def backward(self, grad: Tensor) -> tuple[Tensor, ...]:
+        """Return the gradient of every parameter, in the memory's order.
+
+        Parameters
+        ----------
+        grad
+            Of the loss by what :meth:`kept` returns.
+        """
+
+    def replay(self, inputs: Tensor) -> None:
+        """Run the steps since :meth:`begin` again, with the weights as they are now."""
+        self.begin()
+        for at_step in inputs:
+            self.step(at_step)
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the outputs of all steps since :meth:`begin`, with a gradient."""
+        outputs: Tensor = _Unrolled.apply(self, *self._parameters)
+        return outputs
+
+
+class _Unrolled(torch.autograd.Function):
+    """Backpropagation through time from the kept activity."""
+
+    @staticmethod
+    def forward(ctx: Any, activity: KeptActivity, *_: Tensor) -> Tensor:
+        ctx.activity = activity
+        return activity.kept()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *ctx.activity.backward(grads[0])
 
 
 MEMORIES: dict[str, type[Memory]] = {}

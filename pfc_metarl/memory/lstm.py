@@ -1,12 +1,11 @@
 """The LSTM of Wang et al. 2018, with a backward pass written out by hand."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from pfc_metarl.memory.base import Activity, Memory, State, fill_uniform, register
+from pfc_metarl.memory.base import KeptActivity, Memory, State, fill_uniform, register
 
 
 @register("lstm")
@@ -52,9 +51,29 @@ class LSTM(Memory):
         hidden = o.sigmoid() * cell.tanh()
         return hidden, (hidden, cell)
 
-    def activity(self, steps: int, batch: int) -> Activity:
+    def local_state(self, state: State) -> State:
+        """Keep the gradient of the cell state: its eligibility decays with the gate f.
+
+        Source: Bellec et al. 2020, e-prop for LSTM.
+        """
+        hidden, cell = state
+        return hidden.detach(), cell
+
+    def activity(
+        self,
+        steps: int,
+        batch: int,
+        *,
+        local_credit: bool = False,
+        compiled: bool = False,
+    ) -> KeptActivity:
         """Prepare to act, keeping the activations for the backward pass."""
-        return LSTMActivity(self, steps, batch)
+        if compiled:
+            # Only now: without the kernels numba need not be there.
+            from pfc_metarl.memory.compiled_lstm import CompiledLSTMActivity
+
+            return CompiledLSTMActivity(self, steps, batch, local_credit)
+        return LSTMActivity(self, steps, batch, local_credit)
 
 
 class _Step(NamedTuple):
@@ -74,7 +93,7 @@ class _Step(NamedTuple):
     hidden: Tensor
 
 
-class LSTMActivity(Activity):
+class LSTMActivity(KeptActivity):
     """Activations of an LSTM over a batch of episodes, in buffers that are reused.
 
     What a step sees lies together, hidden state, inputs and a one for the bias, and so
@@ -82,8 +101,10 @@ class LSTMActivity(Activity):
     rows up to a multiple of 8, without which the products take half as long again.
     """
 
-    def __init__(self, memory: LSTM, steps: int, batch: int) -> None:
-        super().__init__(memory, batch)
+    def __init__(
+        self, memory: LSTM, steps: int, batch: int, local_credit: bool
+    ) -> None:
+        super().__init__(memory, batch, local_credit)
         self._lstm = memory
         n, units = memory.n_seeds, memory.n_units
         new = memory.bias.new_empty
@@ -141,38 +162,19 @@ class LSTMActivity(Activity):
         torch.mul(at.o, at.cell_tanh, out=at.hidden)
         return at.hidden
 
-    def outputs(self, inputs: Tensor) -> Tensor:
-        """Return the hidden states since :meth:`begin`, with a gradient.
+    def kept(self) -> Tensor:
+        """Return the hidden states since :meth:`begin`."""
+        return self.hidden[1 : self.n_steps + 1]
 
-        The gradient is for the parameters; that of ``inputs`` is not formed.
-        """
-        outputs: Tensor = _Unrolled.apply(
-            self,
-            self._lstm.recurrent_weight,
-            self._lstm.input_weight,
-            self._lstm.bias,
-            self._lstm.initial_hidden,
-            self._lstm.initial_cell,
-        )
-        return outputs
+    def backward(self, grad: Tensor) -> tuple[Tensor, ...]:
+        """Return the gradients of weights, bias and initial state."""
+        return _backward(self, grad, self._local_credit)
 
 
-class _Unrolled(torch.autograd.Function):
-    """Backpropagation through time from the kept activations."""
-
-    @staticmethod
-    def forward(ctx: Any, activity: LSTMActivity, *_: Tensor) -> Tensor:
-        ctx.activity = activity
-        return activity.hidden[1 : activity.n_steps + 1]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        return None, *_backward(ctx.activity, grads[0])
-
-
-def _backward(activity: LSTMActivity, grad_hidden: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of the weights, the bias and the initial state."""
+def _backward(
+    activity: LSTMActivity, grad_hidden: Tensor, local_credit: bool
+) -> tuple[Tensor, ...]:
+    """Backpropagate through time from the kept activations."""
     sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
     tanh_backward = torch.ops.aten.tanh_backward.grad_input
     units, weight = activity.cell.shape[2], activity.weight
@@ -198,9 +200,15 @@ def _backward(activity: LSTMActivity, grad_hidden: Tensor) -> tuple[Tensor, ...]
         tanh_backward(d_g, at.g, grad_input=d_g)
         d_cell.mul_(at.f)
         d_weight.baddbmm_(d_gates, at.seen.transpose(1, 2))
-        torch.bmm(from_gates, d_gates, out=d_hidden)
+        if local_credit:  # nothing passes to the other units
+            d_hidden.zero_()
+        else:
+            torch.bmm(from_gates, d_gates, out=d_hidden)
+    recurrent, inputs, bias, _ = d_weight.split(activity.rows, dim=2)
     return (
-        *d_weight.split(activity.rows, dim=2)[:-1],
+        inputs,
+        recurrent,
+        bias,
         d_hidden.sum(2, keepdim=True),
         d_cell.sum(2, keepdim=True),
     )

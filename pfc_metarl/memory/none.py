@@ -34,6 +34,10 @@ class FeedForward(Memory):
         """Respond to the present inputs."""
         return torch.tanh(self.weight @ inputs + self.bias), ()
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def local_state(self, state: State) -> State:
+        """Return the empty state."""
+        return state
+
+    def forward(self, inputs: Tensor, local_credit: bool = False) -> Tensor:
         """Respond to all steps at once."""
         return torch.tanh(self.weight @ inputs + self.bias)

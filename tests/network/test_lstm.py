@@ -126,6 +126,59 @@ def test_a_step_follows_the_equations_of_the_paper(lstm: LSTM, inputs: Tensor) -
         np.testing.assert_allclose(hidden[1, :, episode, None], h_new, atol=1e-14)
 
 
+@pytest.mark.parametrize("local", [False, True], ids=["through time", "local credit"])
+def test_what_was_acted_teaches_what_the_whole_sequence_teaches(
+    lstm: LSTM, inputs: Tensor, local: bool
+) -> None:
+    weight = torch.linspace(-1, 1, STEPS * UNITS).double().view(STEPS, 1, UNITS, 1)
+    activity = lstm.activity(STEPS, EPISODES, local_credit=local)
+    gradients = []
+    for _ in range(2):  # with nothing left over the second time
+        activity.begin()
+        for at_step in inputs:
+            activity.step(at_step)
+        outputs = activity.outputs(inputs)
+        lstm.zero_grad()
+        (outputs * weight).sum().backward()
+        gradients.append({n: p.grad.clone() for n, p in lstm.named_parameters()})
+    lstm.zero_grad()
+    expected = lstm(inputs, local_credit=local)
+    torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-12)
+    (expected * weight).sum().backward()
+    for name, parameter in lstm.named_parameters():
+        right = parameter.grad
+        if local and name == "initial_hidden":  # it acts through other units only
+            assert right is None
+            right = torch.zeros_like(parameter)
+        else:
+            assert right.any()
+        for found in gradients:
+            torch.testing.assert_close(found[name], right, rtol=1e-9, atol=1e-11)
+
+
+def test_local_credit_changes_the_gradient_and_nothing_else(
+    lstm: LSTM, inputs: Tensor
+) -> None:
+    outputs = [lstm(inputs, local_credit=local) for local in (False, True)]
+    assert torch.equal(*outputs)
+    whole, local = (
+        torch.autograd.grad(o.sum(), lstm.recurrent_weight)[0] for o in outputs
+    )
+    assert not torch.allclose(whole, local)
+
+
+def test_with_local_credit_no_gradient_passes_from_unit_to_unit(
+    lstm: LSTM, inputs: Tensor
+) -> None:
+    outputs = lstm(inputs, local_credit=True)
+    rows = [gate * UNITS + 2 for gate in range(4)]  # of unit 2
+    others = [row for row in range(4 * UNITS) if row not in rows]
+    outputs[:, :, 2].sum().backward()
+    for weight in (lstm.input_weight, lstm.recurrent_weight, lstm.bias):
+        assert weight.grad[:, rows].any()
+        assert not weight.grad[:, others].any()
+
+
 def test_weights_begin_within_their_bound_and_the_state_at_zero() -> None:
     memory = LSTM(1, 6, 16)
     memory.initialise(0, torch.Generator().manual_seed(0))

@@ -82,7 +82,7 @@ class Spy(Memory):
         self.acting.append(inputs.clone())
         return self.weight @ inputs, (inputs,)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, local_credit: bool = False) -> Tensor:
         self.learning.append(inputs.clone())
         return self.weight @ inputs
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pfc_metarl import checkpoints, cli
-from pfc_metarl.configuration import preset
+from pfc_metarl.configuration import Configuration, kernels_named, preset
 
 REPRODUCE = ["reproduce", "two-step", "--seeds", "1"]
 
@@ -84,10 +84,16 @@ def test_a_folder_without_permission_is_refused(
     assert "cannot be written" in line
 
 
+def asked_for() -> Configuration:
+    """Return what ``REPRODUCE`` trains."""
+    kernels = kernels_named("auto", "cpu")
+    return preset("fast", "two-step", 1, kernels=kernels)
+
+
 def test_a_folder_of_something_else_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / preset("fast", "two-step", 1).folder_name()
+    folder = tmp_path / asked_for().folder_name()
     folder.mkdir()
     (folder / "thesis.tex").write_text("years of work")
     line = refused([*REPRODUCE, "--out", str(tmp_path)], capsys)
@@ -110,9 +116,9 @@ def test_a_checkpoint_of_another_version_is_refused_and_kept(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = tmp_path / preset("fast", "two-step", 1).folder_name() / "checkpoints"
+    folder = tmp_path / asked_for().folder_name() / "checkpoints"
     folder.parent.mkdir()
-    configuration = preset("fast", "two-step", 1).as_json()
+    configuration = asked_for().as_json()
     (folder.parent / "configuration.json").write_text(configuration)
     with monkeypatch.context() as later:
         later.setattr(checkpoints, "FORMAT", 99)
@@ -127,7 +133,7 @@ def test_a_checkpoint_of_another_version_is_refused_and_kept(
 def test_a_damaged_manifest_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configuration = preset("fast", "two-step", 1)
+    configuration = asked_for()
     folder = tmp_path / configuration.folder_name()
     (folder / "weights").mkdir(parents=True)
     (folder / "configuration.json").write_text(configuration.as_json())

@@ -187,7 +187,7 @@ def test_a_seed_that_makes_no_valid_choice_is_shown_as_such(
 
 
 def _only_the_second_chooses(
-    configuration: Configuration, run: RunFolder, report: object
+    configuration: Configuration, run: RunFolder, report: object, tensorboard: bool
 ) -> Network:
     network = Network(configuration.network, configuration.task, range(2))
     with torch.no_grad():

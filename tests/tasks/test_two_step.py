@@ -11,7 +11,7 @@ from torch import Tensor
 from pfc_metarl.errors import InputError
 from pfc_metarl.tasks import TwoStep
 from pfc_metarl.tasks.base import Episodes, Tape, Task
-from pfc_metarl.tasks.two_step import akam_mice, miller_rats
+from pfc_metarl.tasks.two_step_versions import AkamMice, MillerRats
 
 Play = Callable[[Task, Tape, Tensor], tuple[Episodes, Tensor, Tensor]]
 Near = Callable[..., None]
@@ -150,7 +150,7 @@ def test_the_mapping_reverses_at_its_own_rate(near: Near) -> None:
 
 
 def test_millers_rats_have_blocks_of_ten_trials_or_more(near: Near) -> None:
-    tape = draw(miller_rats(), 2_000)
+    tape = draw(MillerRats(), 2_000)
     _, length = starts_and_lengths(tape["block"])
     assert length.min() == 10
     near(tape["common"], 0.8)
@@ -163,7 +163,7 @@ def test_millers_rats_have_blocks_of_ten_trials_or_more(near: Near) -> None:
 def test_akams_mice_have_three_kinds_of_block_and_move_to_either_other(
     near: Near,
 ) -> None:
-    tape = draw(replace(akam_mice(), min_block_trials=0), 2_500)
+    tape = draw(replace(AkamMice(), min_block_trials=0), 2_500)
     block = tape["block"]
     near(switches(block), 0.02)  # a block followed by its own kind would lower it
     for kind in range(3):
@@ -176,7 +176,7 @@ def test_akams_mice_have_three_kinds_of_block_and_move_to_either_other(
 
 
 def test_akams_mice_have_blocks_of_twenty_trials_or_more() -> None:
-    _, length = starts_and_lengths(draw(akam_mice(), 2_500)["block"])
+    _, length = starts_and_lengths(draw(AkamMice(), 2_500)["block"])
     assert length.min() == 20
 
 
@@ -380,7 +380,7 @@ def test_the_good_choice_is_the_one_that_commonly_leads_to_the_good_state(
 def test_no_choice_is_good_where_both_states_pay_alike(play: Play) -> None:
     tape = hand_tape(block=[0, 1, 2])
     actions = torch.zeros(6, 1, dtype=torch.int64)
-    episodes, _, _ = play(replace(akam_mice(), trials=3), tape, actions)
+    episodes, _, _ = play(replace(AkamMice(), trials=3), tape, actions)
     assert column(episodes, "good_state") == [0, -1, 1]
     assert column(episodes, "good_choice") == [0, -1, 1]
 

@@ -11,7 +11,7 @@ from pfc_metarl.errors import InputError
 from pfc_metarl.recording import behaviour
 from pfc_metarl.tasks import TwoStep
 from pfc_metarl.tasks.observers.two_step import TwoStepObserver
-from pfc_metarl.tasks.two_step import TwoStepEpisodes, miller_rats
+from pfc_metarl.tasks.two_step import TwoStepEpisodes
 
 EPISODES = 20_000
 UNEVEN = ((0.7, 0.2), (0.35, 0.6), (0.05, 0.95))
@@ -232,8 +232,3 @@ def test_certain_transitions_and_rewards_are_learned_in_one_trial() -> None:
     )
     reward = play(task, 50).trials()["reward"]
     assert (reward[1:] == 1).all()
-
-
-def test_blocks_of_a_minimum_length_are_refused() -> None:
-    with pytest.raises(InputError, match="min_block_trials is 10"):
-        TwoStepObserver(miller_rats())

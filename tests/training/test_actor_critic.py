@@ -7,14 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pfc_metarl.learning import (
-    Learner,
-    LearningSettings,
-    actor_critic_loss,
-    clip_per_seed,
-    exploration_noise,
-)
+from pfc_metarl.learning import Learner, LearningSettings, exploration_noise
 from pfc_metarl.network import Network, NetworkSettings
+from pfc_metarl.policy_gradient import actor_critic_loss, clip_per_seed, lesson
 from pfc_metarl.tasks.base import side_by_side
 from pfc_metarl.tasks.two_step import TwoStep
 
@@ -47,9 +42,19 @@ class Played:
 
     def loss(self, settings: LearningSettings) -> Tensor:
         log_policy = self.logits.log_softmax(2)
-        return actor_critic_loss(
-            log_policy, self.value, self.action, self.reward, settings
-        )
+        return loss_of(log_policy, self.value, self.action, self.reward, settings)
+
+
+def loss_of(
+    log_policy: Tensor,
+    value: Tensor,
+    action: Tensor,
+    reward: Tensor,
+    settings: LearningSettings,
+) -> Tensor:
+    """Loss of a batch of episodes, by seed, and what the episodes teach from them."""
+    taught = lesson(log_policy, value, action, reward, settings)
+    return actor_critic_loss(log_policy, value, taught, settings, settings.entropy_cost)
 
 
 @pytest.fixture
@@ -133,7 +138,7 @@ def test_the_entropy_term_makes_the_policy_less_certain(played: Played) -> None:
 def test_better_than_expected_makes_the_action_more_likely() -> None:
     for reward, sign in ((1.0, 1), (0.0, -1)):
         logits = torch.zeros(1, 1, 2, 1, requires_grad=True)
-        actor_critic_loss(
+        loss_of(
             logits.log_softmax(2),
             torch.full((1, 1, 1), 0.5),
             torch.ones((1, 1, 1), dtype=torch.int64),
@@ -145,7 +150,7 @@ def test_better_than_expected_makes_the_action_more_likely() -> None:
 
 def test_steps_are_summed_and_episodes_averaged(played: Played) -> None:
     once = played.loss(WANG)
-    twice = actor_critic_loss(
+    twice = loss_of(
         *(
             torch.cat([part, part], dim=-1)
             for part in (
@@ -161,7 +166,7 @@ def test_steps_are_summed_and_episodes_averaged(played: Played) -> None:
     torch.testing.assert_close(once, twice)
     later = replace(WANG, discount=0.0)
     by_step = [
-        actor_critic_loss(
+        loss_of(
             played.logits[step : step + 1].log_softmax(2),
             played.value[step : step + 1],
             played.action[step : step + 1],
@@ -218,7 +223,8 @@ class Slopes(torch.nn.Module):
 def test_each_seed_is_clipped_by_its_own_norm() -> None:
     slopes = Slopes()
     a, b = slopes.a.grad.clone(), slopes.b.grad.clone()
-    clip_per_seed(slopes, 8.0)  # norms 5, 50 and 0
+    norm = clip_per_seed(slopes, 8.0)
+    torch.testing.assert_close(norm, torch.tensor([5.0, 50.0, 0.0]))
     for found, before in ((slopes.a.grad, a), (slopes.b.grad, b)):
         assert torch.equal(found[0], before[0])
         torch.testing.assert_close(found[1], before[1] * 8 / 50)

@@ -110,7 +110,7 @@ def test_another_format_is_refused_and_both_formats_named(
     with monkeypatch.context() as later:
         later.setattr(checkpoints, "FORMAT", 99)
         checkpoints.save(tmp_path, NAME, 1, content())
-    with pytest.raises(DataError, match=r"format 99;.*reads format 1"):
+    with pytest.raises(DataError, match=r"format 99;.*reads format 2"):
         checkpoints.newest(tmp_path, NAME)
 
 
@@ -177,7 +177,8 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_nothing_is_run(
     trap, evil = tmp_path / "was-run", tmp_path / "evil.pt"
     payload = Payload(trap)
     torch.save(
-        payload if where == "alone" else {"format": 1, "update": 1, "x": payload}, evil
+        payload if where == "alone" else {"format": checkpoints.FORMAT, "x": payload},
+        evil,
     )
     named_by_its_sum(tmp_path, evil.read_bytes())
     with pytest.raises(DataError, match="checkpoint"):

@@ -6,16 +6,38 @@ from typing import Any
 
 import pytest
 
-from pfc_metarl.configuration import FAST, Configuration, preset
+from pfc_metarl.configuration import (
+    FAST,
+    PRESETS,
+    Configuration,
+    kernels_named,
+    preset,
+)
 from pfc_metarl.errors import InputError
 from pfc_metarl.network import NetworkSettings
 from pfc_metarl.provenance import provenance
+from pfc_metarl.stopping import Stopping
 from pfc_metarl.tasks import TASKS
 from pfc_metarl.tasks.two_step import TwoStep
 
+OTHERS = {
+    "optimiser": "rmsprop",
+    "algorithm": "ppo",
+    "credit": "local",
+    "kernels": "compiled",
+    "final_learning_rate": 1e-4,
+    "final_entropy_cost": 0.0,
+    "reward": 0.7,
+    "stopping": Stopping(),
+}
+"""Other values of settings that take only a few, or that are None."""
 
-def other(value: Any) -> Any:
-    """Return another value of the same kind."""
+
+def other(name: str, value: Any) -> Any:
+    """Return another value of a setting, of the same kind."""
+    if name in OTHERS:
+        assert OTHERS[name] != value
+        return OTHERS[name]
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
@@ -33,7 +55,10 @@ def changed_in_one_field(settings: Any) -> list[Any]:
     result = []
     for entry in fields(settings):
         value = getattr(settings, entry.name)
-        values = changed_in_one_field(value) if is_dataclass(value) else [other(value)]
+        if is_dataclass(value):
+            values = changed_in_one_field(value)
+        else:
+            values = [other(entry.name, value)]
         result += [replace(settings, **{entry.name: new}) for new in values]
     return result
 
@@ -75,8 +100,9 @@ def test_the_fast_preset_is_another_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("name", ["paper", "fast"])
-@pytest.mark.parametrize("task", sorted(TASKS))
+@pytest.mark.parametrize("task", sorted(PRESETS))
 def test_presets_of_every_task_can_be_changed(name: str, task: str) -> None:
+    assert isinstance(preset(name, task, 2).task, TASKS[task])
     network = NetworkSettings(units=3)
     changed = replace(preset(name, task, 2), network=network, test_episodes=7)
     assert (changed.network, changed.test_episodes) == (network, 7)
@@ -92,13 +118,41 @@ def test_an_unknown_preset_is_refused_with_the_names_there_are() -> None:
 def test_an_unknown_task_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(InputError, match="no task 'chess'") as error:
         preset("fast", "chess", 1)
-    assert all(name in str(error.value) for name in TASKS)
+    assert all(name in str(error.value) for name in PRESETS)
 
 
 @pytest.mark.parametrize("seeds", [0, -1])
 def test_a_run_has_at_least_one_seed(seeds: int) -> None:
     with pytest.raises(InputError, match=f"seeds is {seeds}; expected 1 or more"):
         preset("fast", "two-step", seeds)
+
+
+def test_unknown_kernels_are_refused_with_the_names_there_are() -> None:
+    with pytest.raises(InputError, match="no kernels 'fast'; expected torch or comp"):
+        replace(preset("fast", "two-step", 1), kernels="fast")
+    with pytest.raises(InputError, match="no kernels 'fast'; expected torch, compil"):
+        kernels_named("fast", "cpu")
+
+
+def test_compiled_kernels_are_for_the_cpu() -> None:
+    with pytest.raises(InputError, match="compiled kernels run on the cpu, not on cud"):
+        preset("fast", "two-step", 1, device="cuda", kernels="compiled")
+    assert kernels_named("auto", "cuda") == "torch"
+
+
+def test_kernels_are_compiled_where_numba_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for installed in (True, False):
+        monkeypatch.setattr(
+            "pfc_metarl.configuration.find_spec", lambda _, f=installed: f or None
+        )
+        expected = "compiled" if installed else "torch"
+        assert kernels_named("auto", "cpu") == expected
+        assert kernels_named("torch", "cpu") == "torch"
+    with pytest.raises(InputError, match="compiled kernels need numba; pip inst") as e:
+        kernels_named("compiled", "cpu")
+    assert "\n" not in str(e.value)
 
 
 def test_equal_configurations_have_equal_digests() -> None:
@@ -117,13 +171,14 @@ def test_the_digest_is_that_of_the_text_and_the_text_is_json() -> None:
     assert configuration.digest() in configuration.folder_name()
 
 
-def test_any_other_setting_gives_another_digest() -> None:
-    configuration = preset("fast", "two-step", 3)
-    changed = changed_in_one_field(configuration)
-    assert len(changed) > 25
-    digests = {configuration.digest(), *(c.digest() for c in changed)}
+@pytest.mark.parametrize("stopping", [None, Stopping()], ids=["to the end", "early"])
+def test_any_other_setting_gives_another_digest(stopping: Stopping | None) -> None:
+    one = replace(preset("fast", "two-step", 3), stopping=stopping)
+    changed = changed_in_one_field(one)
+    assert len(changed) > 40
+    digests = {one.digest(), *(c.digest() for c in changed)}
     assert len(digests) == len(changed) + 1
-    names = {configuration.folder_name(), *(c.folder_name() for c in changed)}
+    names = {one.folder_name(), *(c.folder_name() for c in changed)}
     assert len(names) == len(changed) + 1
 
 

@@ -71,21 +71,51 @@ def slow_gradients(
     return dict(zip(parameters, grads, strict=True)), by_seed.detach()
 
 
-@pytest.mark.parametrize("memory", ["lstm", "none"])
+@pytest.mark.parametrize("memory", ["lstm", "none", "compiled"])
 def test_every_update_follows_the_gradient_of_its_own_episodes(memory: str) -> None:
-    network = network_of(memory)
+    if memory == "compiled":
+        pytest.importorskip("numba")  # an optional extra
+    network = network_of("lstm" if memory == "compiled" else memory)
     settings = replace(LearningSettings(), batch=BATCH, learning_rate=0.01)
-    learner = Learner(network, settings, TASK.steps)
+    learner = Learner(network, settings, TASK.steps, compiled=memory == "compiled")
     for update in range(4):  # later ones with nothing left over from those before
         twin = copy.deepcopy(network)
         expected, _ = slow_gradients(twin, settings, *drawn(update))
-        _, sound = learner.update(*drawn(update))
-        assert sound.all()
+        assert learner.update(*drawn(update)).sound.all()
         for name, weight in network.named_parameters():
             scale = float(expected[name].abs().max())
             torch.testing.assert_close(
                 weight.grad, expected[name], rtol=1e-4, atol=1e-4 * scale
             )
+
+
+def test_a_memory_without_compiled_kernels_is_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match="FeedForward has no compiled ker") as error:
+        Learner(network_of("none"), LearningSettings(), TASK.steps, compiled=True)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
+def test_seeds_that_shall_not_learn_play_and_keep_their_weights(
+    algorithm: str, optimiser: str
+) -> None:
+    settings = replace(
+        LearningSettings(), batch=BATCH, algorithm=algorithm, optimiser=optimiser
+    )
+    some, everyone = network_of(), network_of()
+    of_some, of_all = (Learner(n, settings, TASK.steps) for n in (some, everyone))
+    before = some.seed_weights(1)
+    for number in range(3):
+        update = of_some.update(*drawn(number), learns=torch.tensor([True, False]))
+        of_all.update(*drawn(number))
+        assert update.sound.all()
+        assert update.reward[:, 1].any()
+    assert not torch.equal(before["policy_weight"], everyone.policy_weight[1])
+    for name, weight in some.seed_weights(1).items():
+        assert torch.equal(weight, before[name]), name
+    for name, weight in some.seed_weights(0).items():
+        assert torch.equal(weight, everyone.seed_weights(0)[name]), name
 
 
 def test_the_paper_steps_by_rmsprop() -> None:
@@ -98,30 +128,31 @@ def test_the_paper_steps_by_rmsprop() -> None:
 
 
 def test_an_unknown_optimiser_is_refused() -> None:
-    settings = replace(LearningSettings(), optimiser="luck")
     with pytest.raises(InputError, match="no optimiser 'luck'; expected adam or rms"):
-        Learner(network_of(), settings, TASK.steps)
+        LearningSettings(optimiser="luck")
 
 
 def test_the_memory_begins_anew_in_every_batch() -> None:
     settings = replace(LearningSettings(), batch=BATCH, learning_rate=0.0)
     learner = Learner(network_of(), settings, TASK.steps)
-    (reward, loss), _, (reward_again, loss_again) = (
-        learner.update(*drawn(seed)) for seed in (0, 1, 0)
-    )
-    assert torch.equal(reward, reward_again)
-    assert torch.equal(loss, loss_again)
+    first, other, again = (learner.update(*drawn(seed)) for seed in (0, 1, 0))
+    assert torch.equal(first.reward, again.reward)
+    for name, values in first.metrics.items():
+        assert torch.equal(values, again.metrics[name]), name
+        assert not torch.equal(values, other.metrics[name]), name
 
 
 def test_an_update_returns_the_rewards_of_every_step() -> None:
     learner = Learner(network_of(), LearningSettings(batch=BATCH), TASK.steps)
     episodes, noise = drawn(0)
-    reward, loss = learner.update(episodes, noise)
-    assert reward.shape == (TASK.steps, len(SEEDS), BATCH)
-    assert loss.shape == (len(SEEDS),)
-    assert not loss.requires_grad
+    update = learner.update(episodes, noise)
+    assert update.reward.shape == (TASK.steps, len(SEEDS), BATCH)
+    assert update.sound.tolist() == [True] * len(SEEDS)
+    for values in update.metrics.values():
+        assert values.shape == (len(SEEDS),)
+        assert not values.requires_grad
     of_trials = torch.nan_to_num(episodes.trials()["reward"])
-    assert torch.equal(reward[2::3], of_trials)  # fixation, choice, state 2
+    assert torch.equal(update.reward[2::3], of_trials)  # fixation, choice, state 2
 
 
 @pytest.mark.parametrize("memory", ["lstm", "none"])
@@ -134,10 +165,11 @@ def test_a_seed_learns_the_same_alone_and_among_others(
     for _ in range(3):
         alone.learn()
         among.learn()
-    expected = among.network.seed_weights(3)
-    for name, weight in alone.network.seed_weights(0).items():
+    expected = among.seed_weights(3)
+    for name, weight in alone.seed_weights(0).items():
         torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-5)
-    torch.testing.assert_close(alone.reward[:, 0], among.reward[:, 3])
+    assert alone.reward[:3].isfinite().all()
+    torch.testing.assert_close(alone.reward[:3, 0], among.reward[:3, 3])
 
 
 def test_the_place_among_others_does_not_matter(small: Small) -> None:
@@ -146,8 +178,8 @@ def test_the_place_among_others_does_not_matter(small: Small) -> None:
     for _ in range(3):
         one.learn()
         other.learn()
-    expected = other.network.seed_weights(1)
-    for name, weight in one.network.seed_weights(0).items():
+    expected = other.seed_weights(1)
+    for name, weight in one.seed_weights(0).items():
         torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-5)
 
 
@@ -179,18 +211,34 @@ def test_a_seed_that_diverges_stops_alone_and_is_noted(small: Small) -> None:
     group.learn()
     with torch.no_grad():
         group.network.value_bias[1] = torch.nan
-    before = [group.network.seed_weights(position) for position in (0, 1)]
+    before = [group.seed_weights(position) for position in (0, 1)]
     for _ in range(3):
         group.learn()
     assert group.diverged_at.tolist() == [-1, 1]
     assert group.reward[1:4, 1].isnan().all()
     assert group.reward[:4, 0].isfinite().all()
-    after = [group.network.seed_weights(position) for position in (0, 1)]
+    assert group.network.seeds == (3,)  # the other costs nothing more
+    after = [group.seed_weights(position) for position in (0, 1)]
     for name in before[0]:
         assert not torch.equal(before[0][name], after[0][name])
         assert torch.equal(before[1][name].nan_to_num(), after[1][name].nan_to_num())
     for states in group.learner.optimiser.state.values():
         assert all(value.isfinite().all() for value in states.values())
+
+
+@pytest.mark.parametrize("name", ["policy_bias", "value_weight", "memory.bias"])
+def test_with_compiled_kernels_a_seed_that_diverges_is_noticed(
+    small: Small, name: str
+) -> None:
+    pytest.importorskip("numba")  # an optional extra
+    group = Group(replace(small(2), kernels="compiled"), [3, 5])
+    group.learn()
+    with torch.no_grad():
+        group.network.get_parameter(name)[1].view(-1)[-1] = torch.nan
+    group.learn()
+    assert group.diverged_at.tolist() == [-1, 1]
+    group.learn()
+    assert all(w.isfinite().all() for w in group.seed_weights(0).values())
 
 
 def test_a_gradient_that_is_no_number_is_noticed_too(
@@ -205,17 +253,31 @@ def test_a_gradient_that_is_no_number_is_noticed_too(
     assert group.diverged_at.tolist() == [0, -1]
 
 
-def test_the_others_learn_as_if_none_had_diverged(small: Small) -> None:
-    alone, beside = Group(small(2), [3, 5]), Group(small(2), [3, 5])
-    beside.diverged_at[1] = 0
-    for group in (alone, beside):
+@pytest.mark.parametrize("optimiser", ["adam", "rmsprop"])
+def test_the_others_learn_as_if_none_had_diverged(small: Small, optimiser: str) -> None:
+    configuration = small(3, optimiser=optimiser)
+    sound, beside = Group(configuration, [3, 5, 7]), Group(configuration, [3, 5, 7])
+    for group in (sound, beside):
+        group.learn()  # so that the optimiser has averages to keep
+    with torch.no_grad():
+        beside.network.value_bias[1] = torch.nan
+    for group in (sound, beside):
         group.learn()
-    same, stopped = (
-        [group.network.seed_weights(position) for group in (alone, beside)]
-        for position in (0, 1)
-    )
-    assert all(torch.equal(same[0][name], same[1][name]) for name in same[0])
-    assert not all(torch.equal(stopped[0][n], stopped[1][n]) for n in stopped[0])
+    assert beside.diverged_at.tolist() == [-1, 1, -1]
+    for position in (0, 2):  # in that update, bit for bit
+        expected = sound.seed_weights(position)
+        for name, weight in beside.seed_weights(position).items():
+            assert torch.equal(weight, expected[name]), name
+    for group in (sound, beside):
+        group.learn()
+        group.learn()
+    for position in (0, 2):  # later, among fewer, sums may have another order
+        expected = sound.seed_weights(position)
+        for name, weight in beside.seed_weights(position).items():
+            torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-5)
+        torch.testing.assert_close(
+            beside.reward[:4, position], sound.reward[:4, position]
+        )
 
 
 def test_the_training_curve_is_the_mean_reward_per_trial(small: Small) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,19 +43,32 @@ def win_stay_lose_shift(task: TwoStep, tape: Tape) -> float:
     return float(episodes.trials()["reward"].mean())
 
 
+EASY = Configuration(
+    "two-step",
+    TwoStep(blocks=((1.0, 0.0), (0.0, 1.0)), p_reversal=0.05, trials=20),
+    "fast",
+    2,
+    NetworkSettings(units=16),
+    replace(FAST, learning_rate=2e-2, updates=150),
+)
+
+BY_PPO = replace(EASY.learning, algorithm="ppo", updates=60)
+BY_TRACES = replace(EASY.learning, credit="local")
+
+# Numba is an optional extra, which the extra "test" installs.
+compiled = pytest.mark.skipif(find_spec("numba") is None, reason="needs numba")
+
+
 @pytest.mark.parametrize(
     "configuration",
     [
+        pytest.param(EASY, id="an easy task"),
+        pytest.param(replace(EASY, learning=BY_PPO), id="an easy task, PPO"),
+        pytest.param(replace(EASY, learning=BY_TRACES), id="an easy task, local"),
         pytest.param(
-            Configuration(
-                "two-step",
-                TwoStep(blocks=((1.0, 0.0), (0.0, 1.0)), p_reversal=0.05, trials=20),
-                "fast",
-                2,
-                NetworkSettings(units=16),
-                replace(FAST, learning_rate=2e-2, updates=150),
-            ),
-            id="an easy task",
+            replace(EASY, kernels="compiled"),
+            id="an easy task, compiled",
+            marks=compiled,
         ),
         pytest.param(preset("fast", "two-step", 2), id="the fast preset"),
     ],
@@ -112,6 +126,32 @@ def test_stopped_and_resumed_it_ends_with_the_same_bits(
     stops: list[int],
 ) -> None:
     configuration = small(memory=memory, optimiser=optimiser)
+    ends_with_the_same_bits(configuration, stops, equal, tmp_path)
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize(
+    ("learning", "kernels"),
+    [
+        pytest.param({"algorithm": "ppo"}, "torch", id="ppo"),
+        pytest.param({"credit": "local"}, "torch", id="local"),
+        pytest.param({}, "compiled", id="compiled", marks=compiled),
+    ],
+)
+def test_stopped_and_resumed_it_ends_with_the_same_bits_however_it_learns(
+    small: Small,
+    equal: Equal,
+    tmp_path: Path,
+    learning: dict[str, str],
+    kernels: str,
+) -> None:
+    configuration = replace(small(**learning), kernels=kernels)
+    ends_with_the_same_bits(configuration, [3, 5], equal, tmp_path)
+
+
+def ends_with_the_same_bits(
+    configuration: Configuration, stops: list[int], equal: Equal, tmp_path: Path
+) -> None:
     whole = train_group(configuration, [0, 1], tmp_path / "whole", silent)
     for update in stops:
         with pytest.raises(StoppedError):
@@ -217,7 +257,11 @@ def test_training_ends_when_all_seeds_diverged_with_numbers_for_weights(
     left = checkpoints.newest(tmp_path, "seeds-000-001")
     assert left is not None
     assert left["diverged_at"].equal(group.diverged_at)
-    assert all(torch.isfinite(w).all() for w in left["network"].values())
+    again = Group(configuration, [0, 1])
+    again.restore(left)
+    for position in (0, 1):
+        weights = again.seed_weights(position)
+        assert all(torch.isfinite(w).all() for w in weights.values())
 
 
 @pytest.mark.usefixtures("often")

@@ -126,7 +126,7 @@ def with_value(name: str, value: Any) -> dict[str, Any]:
         ("forced", np.nan, r"0 \(no\), 1 \(yes\)"),
         ("valid", 2, r"0 \(no\), 1 \(yes\)"),
         ("good_state", 2, r"-1 \(missing\), 0 \(first\), 1 \(second\)"),
-        ("good_choice", 5, r"-1 \(missing\), 0 \(first\), 1 \(second\)"),
+        ("good_state", 5, r"-1 \(missing\), 0 \(first\), 1 \(second\)"),
         ("reward", np.inf, r"finite numbers and NaN \(missing\)"),
         ("reward", -np.inf, r"finite numbers and NaN \(missing\)"),
     ],
