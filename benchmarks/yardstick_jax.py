@@ -9,10 +9,11 @@ action of one episode.
 Chosen by measurement on a CPU, to be as fast as we can make it: the randomness is
 drawn before the episode; acting and gradient share one pass, whose scan keeps carry and
 products and computes the rest again; seeds run one after another inside the program,
-which is faster than side by side (``--seeds-side-by-side``: vmap). Not faster, and left
-out: a second pass for the gradient, whole trials as steps of the scan, an unrolled
-scan, the weights' gradient as one product at the end, units before episodes, other
-random generators, XLA's options.
+which is faster than side by side (``--seeds-side-by-side``: vmap), most so with many
+episodes. Slower: a second pass for the gradient, an unrolled scan, units before
+episodes. No clear gain in one or two runs: whole trials as steps of the scan, the
+weights' gradient as one product at the end, other random generators, XLA's options.
+Some 5 % at 256 episodes, and left out: the gradient in parts of 64.
 
     python benchmarks/yardstick_jax.py --sizes 1x16 8x16 --json
 

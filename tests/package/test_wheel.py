@@ -41,8 +41,12 @@ def packages() -> dict[str, str]:
         for line in setup["options"]["package_dir"].split("\n")
         if line
     )
-    names = setup["options"]["packages"].split()
-    return {mapped.get(name, name.replace(".", "/")): name for name in names}
+    folders = {}
+    for name in setup["options"]["packages"].split():
+        nearest = max((n for n in mapped if f"{name}.".startswith(f"{n}.")), key=len)
+        below = name.removeprefix(nearest).replace(".", "/")
+        folders[mapped[nearest] + below] = name
+    return folders
 
 
 def test_the_wheel_holds_what_git_holds_of_the_packages(wheel: Path) -> None:

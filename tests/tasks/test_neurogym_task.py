@@ -205,7 +205,7 @@ def test_our_network_learns_a_perceptual_decision() -> None:
 @pytest.mark.parametrize(
     ("task", "updates", "settings", "expected"),
     [
-        (NeurogymTask(trials=5), 300, {}, 0.8),
+        (NeurogymTask(trials=5), 300, {}, 0.75),
         (
             NeurogymTask(
                 "PerceptualDecisionMakingDelayResponse-v0",

@@ -30,7 +30,6 @@ from pfc_metarl.tasks.two_step import TwoStep
 from pfc_metarl.training import Group, Progress, metrics_path, train_group
 
 Small = Callable[..., Configuration]
-Equal = Callable[[Any, Any], bool]
 Drawn = Callable[..., tuple[Episodes, Tensor]]
 
 NAMES = ["reward", "rpe", "entropy", "value_error", "gradient_norm"]
@@ -152,13 +151,6 @@ def test_killed_while_it_is_opened_anew_it_lacks_no_update_that_is_done(
     assert [line["update"] for line in lines_of(path)] == [0, 1, 2]
 
 
-@pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Report and save after every update."""
-    monkeypatch.setattr(training, "REPORT_SECONDS", -1.0)
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
-
-
 def test_training_writes_a_line_per_update(small: Small, tmp_path: Path) -> None:
     group = train_group(small(2), [0, 1], tmp_path, silent)
     path = metrics_path(tmp_path, group.name)
@@ -206,7 +198,6 @@ def test_resumed_after_a_kill_no_line_is_twice_and_none_missing(
     assert path.read_text() == expected.read_text()
 
 
-@pytest.mark.usefixtures("often")
 def test_lines_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
     small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +209,8 @@ def test_lines_are_on_the_disk_before_the_checkpoint_that_counts_on_them(
         save(folder, name, update, content)
 
     monkeypatch.setattr(checkpoints, "save", noted)
+    monkeypatch.setattr(training, "REPORT_SECONDS", 1e9)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
     train_group(small(2), [0, 1], tmp_path, silent)
     assert found == [(update, update) for update in range(1, 9)]
 
