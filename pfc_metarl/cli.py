@@ -79,7 +79,40 @@ def _parser() -> argparse.ArgumentParser:
         help="compute the statistics and draw the figure anew; networks are kept",
     )
     reproduce.set_defaults(run=_reproduce)
+    tasks = commands.add_parser(
+        "tasks",
+        help="list the tasks, or let ideal observers and baselines play them",
+        epilog="Example: pfc-metarl tasks bandit two-step --play --out table.csv",
+    )
+    add = tasks.add_argument
+    add("names", nargs="*", metavar="TASK", help="which tasks (all)")
+    add("--play", action="store_true", help="say what every player earns")
+    add("--episodes", type=int, metavar="N", default=10_000, help="per player (10000)")
+    add("--out", type=Path, metavar="FILE", help="write the table as CSV, too")
+    tasks.set_defaults(run=_tasks)
     return parser
+
+
+def _tasks(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from pfc_metarl.files import write_text
+    from pfc_metarl.paper.task_table import listing, table
+    from pfc_metarl.tasks import TASKS
+
+    torch.set_num_threads(1)
+    names = arguments.names or list(TASKS)
+    if unknown := [name for name in names if name not in TASKS]:
+        raise InputError(f"no task '{unknown[0]}'; expected some of {', '.join(TASKS)}")
+    if arguments.episodes < 2:
+        raise InputError(f"episodes is {arguments.episodes}; expected 2 or more")
+    if arguments.play:
+        found = table(names, arguments.episodes)
+    else:
+        found = listing(names)
+        print("\n".join(" | ".join(map(str, row)) for row in found.values))
+    if arguments.out is not None:
+        write_text(arguments.out, found.to_csv(index=False))
 
 
 def _reproduce(arguments: argparse.Namespace) -> None:

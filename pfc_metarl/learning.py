@@ -150,7 +150,7 @@ class Learner:
             if episodes.active is not None:
                 if not episodes.active.any():
                     break  # all are over
-                counts.append(episodes.active)
+                counts.append(episodes.active.to(exploration))
             seen = inputs.observe(step, observation)
             action = activity.act(seen, policy_weight, noise)
             observation, reward = episodes.step(action)
@@ -160,7 +160,7 @@ class Learner:
         return (
             torch.stack(actions),
             torch.stack(rewards),
-            torch.stack(counts).to(exploration) if counts else None,
+            torch.stack(counts) if counts else None,
         )
 
     def _policy_and_value(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,14 @@ from pfc_metarl.errors import InputError
 from pfc_metarl.network import Network
 from pfc_metarl.provenance import parameter
 
+_NOT_NEGATIVE = (
+    "learning_rate",
+    "final_learning_rate",
+    "value_cost",
+    "entropy_cost",
+    "final_entropy_cost",
+    "max_gradient_norm",
+)
 _OPTIONS = {
     "algorithm": ("a2c", "ppo"),
     "credit": ("backpropagation", "local"),
@@ -94,7 +102,7 @@ class LearningSettings:
         for name in ("discount", "trace_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 0 to 1")
-        for name in ("learning_rate", "final_learning_rate", "final_entropy_cost"):
+        for name in _NOT_NEGATIVE:
             value = getattr(self, name)
             if value is not None and not 0 <= value < float("inf"):
                 raise InputError(f"{name} is {value}; expected 0 or more")

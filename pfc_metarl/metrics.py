@@ -125,8 +125,13 @@ def read_metrics(path: Path) -> dict[str, NDArray[np.float32]]:
         (update, seed) by name; NaN where there is no number.
     """
     lines = _lines(path)
-    names = [name for name in lines[0] if name != "update"] if lines else []
-    return {
-        name: np.array([line[name] for line in lines], dtype=np.float32)
-        for name in names
-    }
+    if not lines:
+        return {}
+    n_updates = max(line["update"] for line in lines) + 1
+    found = {}
+    for name in [name for name in lines[0] if name != "update"]:
+        values = np.full((n_updates, len(lines[0][name])), np.nan, dtype=np.float32)
+        for line in lines:
+            values[line["update"]] = [np.nan if v is None else v for v in line[name]]
+        found[name] = values
+    return found

@@ -1,5 +1,6 @@
 """Training: the loop around the slow learning, for a group of seeds side by side."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ class Group:
     Attributes
     ----------
     network
-        The seeds that still learn.
+        The seeds that still learn; :meth:`seed_weights` has those that left, too.
     reward
         (update, seed) mean reward per trial of every update; NaN after a seed left.
     metrics
@@ -67,7 +68,8 @@ class Group:
         self.update = 0
         self._left: dict[int, dict[str, Tensor]] = {}  # weights by position
         self._here = list(range(n))  # positions of the seeds that still learn
-        self._needed: float | None = None
+        stopping = configuration.stopping
+        self._needed = stopping.needed(configuration.task) if stopping else math.inf
         self._gather()
 
     def _gather(self) -> None:
@@ -112,8 +114,6 @@ class Group:
         self.update += 1
         stopping = configuration.stopping
         if stopping is not None and self.update % stopping.every == 0:
-            if self._needed is None:
-                self._needed = stopping.needed(configuration.task)
             earned = stopping.earned(self.network, configuration.task)
             self.competent_at[here[sound & (earned >= self._needed)]] = self.update
         self._let_go()

@@ -48,12 +48,14 @@ class DiaryEpisodes(Episodes):
         self.shown: list[Tensor] = []
         self.done: list[Tensor] = []
         self.earned: list[Tensor] = []
+        self.trial = self.phase = 0
         self.observation = tape["observation"][0]
 
     def step(self, action: Tensor) -> tuple[Tensor, Tensor]:
         self.shown.append(self.observation.clone())
         self.done.append(action.clone())
         self.earned.append(self.tape["reward"][len(self.earned)].clone())
+        self.trial, self.phase = divmod(len(self.done), 2)
         self.observation = self.tape["observation"][len(self.done)]
         return self.observation, self.earned[-1]
 

@@ -35,20 +35,21 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Straws(Task):
-    """Episodes of 1 to 7 steps, drawn by lot; observations and rewards are noise.
+    """Episodes of 1 to ``longest`` steps, by lot; observations and rewards are noise.
 
     After the end nothing is earned. What is seen then is blank, plus ``afterwards``.
     """
 
     trials: int = STEPS
+    longest: int = STEPS
     afterwards: float = 0.0
     n_observations = 2
     n_actions = 3
     phases = ("draw",)
 
     def draw(self, batch: int, generator: torch.Generator) -> Tape:
-        length = torch.randint(1, STEPS + 1, (1, batch), generator=generator)
-        length[0, 0] = STEPS  # one lasts to the end, one is over at once
+        length = torch.randint(1, self.longest + 1, (1, batch), generator=generator)
+        length[0, 0] = self.longest  # one lasts to the end, one is over at once
         length[0, 1] = 1
         shape = (STEPS + 1, batch, self.n_observations)
         return {
@@ -67,16 +68,17 @@ class StrawsEpisodes(Episodes):
     active: Tensor
 
     def __init__(self, task: Straws, tape: Tape) -> None:
-        self.task, self.tape, self.done = task, tape, 0
+        self.task, self.tape = task, tape
+        self.trial = self.phase = 0
         self.observation = tape["observation"][0]
         self.active = torch.ones_like(tape["length"][0], dtype=torch.bool)
 
     def step(self, action: Tensor) -> tuple[Tensor, Tensor]:
         # An action earns more or less, so that it matters which is taken.
-        reward = (self.tape["reward"][self.done] + action) * self.active
-        self.done += 1
-        self.active = self.tape["length"][0] > self.done
-        seen = self.tape["observation"][self.done]
+        reward = (self.tape["reward"][self.trial] + action) * self.active
+        self.trial += 1
+        self.active = self.tape["length"][0] > self.trial
+        seen = self.tape["observation"][self.trial]
         blank = torch.full_like(seen, self.task.afterwards)
         self.observation = torch.where(self.active.unsqueeze(-1), seen, blank)
         return self.observation, reward
@@ -171,15 +173,43 @@ def one_by_one(network: Network, episodes: Episodes, noise: Tensor) -> Tensor:
     return losses.mean(1)
 
 
+@pytest.mark.parametrize("longest", [1, 4, STEPS])
 def test_the_gradient_is_that_of_every_episode_played_alone_to_its_end(
-    drawn: Drawn,
+    longest: int, drawn: Drawn
 ) -> None:
+    batch = (Straws(longest=longest), 2, BATCH, 0)
     twin = network_of()
-    one_by_one(twin, *drawn(Straws(), 2, BATCH, 0)).sum().backward()
-    network, _ = learned(SETTINGS, *drawn(Straws(), 2, BATCH, 0))
+    one_by_one(twin, *drawn(*batch)).sum().backward()
+    network, update = learned(SETTINGS, *drawn(*batch))
+    assert len(update.reward) == longest  # what is over for all is not played
     for name, weight in network.named_parameters():
         expected = twin.get_parameter(name).grad
+        if expected is None:  # of one step: nothing is remembered
+            expected = torch.zeros_like(weight)
         torch.testing.assert_close(weight.grad, expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("kernels", ["torch", "compiled"])
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
+def test_a_longer_batch_leaves_nothing_over_for_a_shorter_one(
+    algorithm: str, kernels: str, drawn: Drawn
+) -> None:
+    if kernels == "compiled":
+        pytest.importorskip("numba")  # an optional extra
+    settings = replace(SETTINGS, algorithm=algorithm, optimiser="rmsprop")
+    weights, updates = [], []
+    for first in (STEPS, 2):
+        network = network_of()
+        learner = Learner(network, settings, STEPS, compiled=kernels == "compiled")
+        nobody = torch.tensor([False, False])
+        learner.update(*drawn(Straws(longest=first), 2, BATCH, 1), learns=nobody)
+        learner.optimiser.state.clear()
+        updates.append(learner.update(*drawn(Straws(longest=3), 2, BATCH, 0)))
+        weights.append(network.state_dict())
+    for name, weight in weights[0].items():
+        assert torch.equal(weight, weights[1][name]), name
+    for name, values in updates[0].metrics.items():
+        assert torch.equal(values, updates[1].metrics[name]), name
 
 
 def test_metrics_are_means_over_the_steps_that_count(drawn: Drawn) -> None:
