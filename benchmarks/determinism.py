@@ -15,7 +15,7 @@ from pfc_metarl.configuration import FAST, Configuration, preset
 from pfc_metarl.network import weights_hash
 from pfc_metarl.training import Group
 
-UPDATES = 40
+UPDATES = 20
 Weights = dict[str, torch.Tensor]
 
 

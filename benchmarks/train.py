@@ -122,7 +122,7 @@ def print_competence() -> dict[str, float]:
 
 def print_determinism() -> None:
     """Print what the bits depend on."""
-    print("\nsame bits of seed 3 after 40 updates?")
+    print(f"\nsame bits of seed 3 after {determinism.UPDATES} updates?")
     for c in determinism.comparisons():
         verdict = "same" if c.same_bits else f"differ by up to {c.difference:.1e}"
         print(f"{c.kernels:10s}{c.what:32s}{verdict}")
