@@ -103,7 +103,7 @@ class GRUActivity(KeptActivity):
     As in the LSTM's, what a step sees lies together, hidden state, inputs and a one for
     the biases, filled up with zeros to a multiple of 8 rows; one product gives r, z, m
     and the part of n that is not m. The weights of that part from the hidden state and
-    those of m from the inputs are zeros: one product with zeros is faster than two.
+    those of m from the inputs are zeros: that costs about what a second product would.
     """
 
     def __init__(self, memory: GRU, steps: int, batch: int) -> None:

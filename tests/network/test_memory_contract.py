@@ -269,6 +269,18 @@ def test_stepping_leaves_the_state_before_as_it_was(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
 
 
+def test_an_episode_goes_on_from_a_state_that_was_put_aside(name: str) -> None:
+    memory, inputs = made(name), random_inputs()
+    state = memory.initial_state(EPISODES)
+    for at_step in inputs[:3]:
+        _, state = memory.forward_step(at_step, state)
+    aside = tuple(part.detach().clone() for part in state)
+    memory.forward_step(inputs[0], state)  # what comes in between
+    for step in range(3, STEPS):
+        output, aside = memory.forward_step(inputs[step], aside)
+        torch.testing.assert_close(output, memory(inputs)[step], rtol=0, atol=1e-9)
+
+
 def test_an_unknown_memory_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(InputError, match="no memory 'elephant'") as error:
         memory_class("elephant")
