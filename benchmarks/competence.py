@@ -1,9 +1,9 @@
 """Seconds of training until networks are competent, from nothing.
 
-Competent: on the two-step task, 0.690 per trial on the validation episodes; on the
+Competent: on the two-step task, 0.693 per trial on the validation episodes; on the
 correlated bandit, the reward per trial there that leaves a regret of 2.4 in 100
-trials, so that the test's regret is below 2.5. Frozen, they are then tested: reward
-and stay probabilities, or regret, on the test episodes. Seeds 0 to 7; the settings were
+trials. Frozen, they are then tested on the test episodes: 0.690 per trial and the stay
+signature, or a regret below 2.5. Seeds 0 to 7; the settings were
 chosen on seeds from 100.
 """
 
@@ -26,7 +26,7 @@ from pfc_metarl.stopping import Stopping
 from pfc_metarl.training import Group, Progress
 
 SEEDS, EPISODES = 8, 500
-REWARD, REGRET = 0.690, 2.4
+REWARD, REGRET = 0.690, 2.5
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def two_step(kernels: str) -> Competence:
     """Train 8 seeds of the two-step task until each earns 0.690 per trial."""
     configuration = replace(
         preset("fast", "two-step", SEEDS, kernels=kernels),
-        stopping=Stopping(reward=REWARD),
+        stopping=Stopping(reward=REWARD + 0.003, episodes=EPISODES),
     )
     began = time.perf_counter()
     reached, groups = _trained(configuration)
@@ -94,7 +94,7 @@ def two_step(kernels: str) -> Competence:
             reward = float(table.reward[table.subject == subject].mean())
             signature = lowest > highest + 0.2
             test.append(f"{reward:.3f}{'' if signature else ' no signature'}")
-            passed.append(signature)
+            passed.append(signature and reward >= REWARD)
     return Competence(_by_seed(reached), whole, tuple(test), tuple(passed))
 
 
@@ -104,7 +104,7 @@ def bandit(kernels: str) -> Competence:
     task = configuration.task
     draw = generator(TEST_SEED, "validation episodes")
     best = task.draw(EPISODES, draw)["p_reward"].amax(-1).mean()
-    needed = float(best) - REGRET / task.trials
+    needed = float(best) - (REGRET - 0.1) / task.trials
     stopping = Stopping(reward=needed, episodes=EPISODES)
     configuration = replace(configuration, stopping=stopping)
     began = time.perf_counter()
@@ -116,7 +116,7 @@ def bandit(kernels: str) -> Competence:
         for total in regret(table).total_regret
     ]
     test = tuple(f"{total:.2f}" for total in totals)
-    return Competence(_by_seed(reached), whole, test, tuple(t < 2.5 for t in totals))
+    return Competence(_by_seed(reached), whole, test, tuple(t < REGRET for t in totals))
 
 
 def _by_seed(reached: dict[int, float]) -> tuple[float, ...]:

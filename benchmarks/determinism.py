@@ -4,6 +4,7 @@ Each line trains the same seed for some updates in two ways and compares the SHA
 of the weights; where they differ, the largest difference of a weight is given.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,10 +68,10 @@ def _compare(what: str, kernels: str, one: Weights, other: Weights) -> Compariso
     return Comparison(what, kernels, same, difference)
 
 
-def comparisons() -> list[Comparison]:
+def comparisons(every_kernels: Sequence[str]) -> list[Comparison]:
     """Train in all the ways and compare."""
     found = []
-    for kernels in ("torch", "compiled"):
+    for kernels in every_kernels:
         configuration = _configuration(kernels)
         whole = _on_threads(1, kernels)
         ppo = _configuration(kernels, "ppo")

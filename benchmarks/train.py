@@ -12,6 +12,7 @@ depend on; where the time goes; peak memory. One thread unless said.
 
 import argparse
 import cProfile
+import importlib.util
 import json
 import os
 import pstats
@@ -26,7 +27,12 @@ import torch
 from throughput import Rate
 
 SIZES = ((1, 1), (1, 16), (1, 64), (1, 256), (8, 16), (8, 64), (32, 16), (1, 1024))
-WAYS = (("lstm", "torch"), ("lstm", "compiled"), ("gru", "torch"), ("slots", "torch"))
+KERNELS = ("torch", "compiled") if importlib.util.find_spec("numba") else ("torch",)
+WAYS = (
+    *(("lstm", kernels) for kernels in KERNELS),
+    ("gru", "torch"),
+    ("slots", "torch"),
+)
 HERE = Path(__file__).parent
 FLOOR = "floor of the LSTM's products"
 YARDSTICKS = {
@@ -64,7 +70,7 @@ def print_processes(blocks: int) -> Rates:
     """Measure and print two processes against one, 8 x 64 in each."""
     rates: Rates = {}
     print("\nprocesses at once, 8x64 each, k steps/s together")
-    for kernels in ("torch", "compiled"):
+    for kernels in KERNELS:
         one, two = (throughput.rate_of_processes(n, kernels, blocks) for n in (1, 2))
         rates[f"lstm, {kernels}", "1 process"] = one
         rates[f"lstm, {kernels}", "2 processes"] = two
@@ -95,7 +101,8 @@ def print_yardsticks(python: Path, blocks: int) -> Rates:
             env=os.environ | {"OMP_NUM_THREADS": "1"},
         )
         if run.returncode:
-            print(f"{name}: not run ({run.stderr.strip().splitlines()[-1]})")
+            said = run.stderr.strip().splitlines() or ["it said nothing"]
+            print(f"{name}: not run ({said[-1]})")
             continue
         report = json.loads(run.stdout)
         for size, found in report["sizes"].items():
@@ -105,54 +112,56 @@ def print_yardsticks(python: Path, blocks: int) -> Rates:
     return rates
 
 
-def print_competence() -> dict[str, float]:
-    """Measure and print the time to competence; return seconds until all were."""
-    seconds = {}
+def print_competence() -> dict[str, str]:
+    """Measure and print the time to competence; return it, and how many passed."""
+    seconds: dict[str, str] = {}
     print("\nseconds of training until competent, 8 seeds, all processes")
     for task, run in (("two-step", competence.two_step), ("bandit", competence.bandit)):
-        for kernels in ("torch", "compiled"):
+        for kernels in KERNELS:
             found = run(kernels)
             each = " ".join(f"{s:.1f}" for s in found.seconds)
             print(f"{task}, {kernels}: {each}; process ends {found.all_seconds:.1f}")
             shown = " ".join(found.test)
             print(f"    frozen, test: {shown}; {sum(found.passed)} of 8", flush=True)
-            seconds[f"{task}, {kernels}"] = max(found.seconds)
+            passed = sum(found.passed)
+            seconds[f"{task}, {kernels}"] = f"{max(found.seconds):.1f}, {passed} of 8"
     return seconds
 
 
 def print_determinism() -> None:
     """Print what the bits depend on."""
     print(f"\nsame bits of seed 3 after {determinism.UPDATES} updates?")
-    for c in determinism.comparisons():
+    for c in determinism.comparisons(KERNELS):
         verdict = "same" if c.same_bits else f"differ by up to {c.difference:.1e}"
         print(f"{c.kernels:10s}{c.what:32s}{verdict}")
 
 
 def print_profile() -> None:
     """Print the ten functions in which an update of 8 x 16 spends most."""
-    for kernels in ("torch", "compiled"):
+    for kernels in KERNELS:
         group = throughput.group_of("lstm", kernels, 8, 16)
         group.learn()
         profile = cProfile.Profile()
         with profile:
             for _ in range(10):
                 group.learn()
-        found = pstats.Stats(profile).get_stats_profile()
-        top = sorted(found.func_profiles.items(), key=lambda entry: -entry[1].tottime)
-        whole = found.total_tt
+        found = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+        own = sorted(((v[2], v[1], k[2]) for k, v in found.items()), reverse=True)
+        whole = sum(seconds for seconds, _, _ in own)
         print(
             f"\ntop ten at 8x16, {kernels}, share of {whole / 10 * 1e3:.0f} ms/update"
         )
-        for name, entry in top[:10]:
-            share = entry.tottime / whole
-            print(f"  {share:5.1%}  {entry.ncalls:>8s} calls  {name[:60]}")
+        for seconds, calls, name in own[:10]:
+            print(f"  {seconds / whole:5.1%}  {calls:6d} calls  {name[:60]}")
 
 
-def print_targets(rates: Rates, seconds: dict[str, float]) -> None:
+def print_targets(rates: Rates, seconds: dict[str, str]) -> None:
     """Print every target beside its figure."""
 
     def ratio(who: tuple[str, str], to: tuple[str, str]) -> str:
-        return f"{rates[who] / rates[to]:.2f}" if to in rates else "not measured"
+        if who in rates and to in rates:
+            return f"{rates[who] / rates[to]:.2f}"
+        return "not measured"
 
     torch_, compiled = "lstm, torch", "lstm, compiled"
     lines = [
@@ -191,8 +200,14 @@ def print_targets(rates: Rates, seconds: dict[str, float]) -> None:
     ]
     print("\ntarget")
     for what, wanted, found in lines:
-        shown = found if isinstance(found, str) else f"{found:.1f}"
-        print(f"{what:40s}{wanted:20s}{shown}")
+        print(f"{what:40s}{wanted:20s}{found}")
+
+
+def print_memory() -> None:
+    """Print the peak memory so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"\npeak memory {peak:.0f} MiB here (1x1024), {child:.0f} MiB in a process")
 
 
 def main() -> None:
@@ -203,18 +218,18 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=5)
     parser.add_argument("--yardsticks", type=Path, metavar="PYTHON")
     arguments = parser.parse_args()
+    if arguments.yardsticks and not arguments.yardsticks.is_file():
+        parser.error(f"{arguments.yardsticks} is no interpreter")
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, 1 thread, load {os.getloadavg()[0]:.2f} before")
     rates = print_rates(arguments.blocks) | print_processes(arguments.blocks)
+    seconds = print_competence()
+    print_memory()
     if arguments.yardsticks:
         rates |= print_yardsticks(arguments.yardsticks, arguments.blocks)
-    seconds = print_competence()
     print_determinism()
     print_profile()
     print_targets(rates, seconds)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"\npeak memory {peak:.0f} MiB here, {child:.0f} MiB in the largest process")
 
 
 if __name__ == "__main__":

@@ -36,15 +36,22 @@ class Configuration:
     recorded_episodes: int = 30  # Wang et al. 2018, RPE analysis of simulation 4
 
     def __post_init__(self) -> None:
-        """Check the number of seeds and the kernels.
+        """Check the numbers of seeds and episodes, the device and the kernels.
 
         Raises
         ------
         InputError
-            When there is no seed, or no such kernels.
+            When one cannot be.
         """
         if self.seeds < 1:
             raise InputError(f"seeds is {self.seeds}; expected 1 or more")
+        if not 0 <= self.recorded_episodes <= self.test_episodes > 0:
+            raise InputError(
+                f"test_episodes is {self.test_episodes} and recorded_episodes "
+                f"{self.recorded_episodes}; expected 1 or more, and at most as many"
+            )
+        if self.device not in ("cpu", "cuda"):
+            raise InputError(f"no device '{self.device}'; expected cpu or cuda")
         if self.kernels not in ("torch", "compiled"):
             raise InputError(f"no kernels '{self.kernels}'; expected torch or compiled")
         if self.kernels == "compiled" and self.device != "cpu":
@@ -84,9 +91,9 @@ def preset(
     Parameters
     ----------
     name
-        A key of :data:`PRESETS` for the task. ``"paper"``: the published settings, one
-        episode at a time, with the fixation step. ``"fast"``: what reaches the same
-        behaviour soonest.
+        A key of :data:`PRESETS` for the task. ``"paper"``: the published settings (of
+        the two-step task: one episode at a time, with the fixation step). ``"fast"``:
+        what reaches the same behaviour soonest.
     task_name
         A task of :data:`pfc_metarl.tasks.TASKS`.
     seeds
@@ -148,10 +155,7 @@ PRESETS: dict[str, dict[str, tuple[Task, LearningSettings]]] = {
         "fast": (TwoStep(), FAST),
         "paper": (TwoStep(fixation=True), LearningSettings()),
     },
-    "bandit": {
-        "fast": (Bandit(), FAST_BANDIT),
-        "paper": (Bandit(), LearningSettings()),
-    },
+    "bandit": {"fast": (Bandit(), FAST_BANDIT)},  # no published one is known in full
 }
 """Task and outer algorithm, by task and preset."""
 

@@ -15,6 +15,7 @@ _NOT_NEGATIVE = (
     "entropy_cost",
     "final_entropy_cost",
     "max_gradient_norm",
+    "optimiser_epsilon",
 )
 _OPTIONS = {
     "algorithm": ("a2c", "ppo"),
@@ -30,9 +31,12 @@ class LearningSettings:
     ``algorithm`` is "a2c", one change of the weights per batch of episodes, or "ppo",
     ``epochs`` of them with the clipped objective of Schulman et al. 2017; both get the
     same RPE. ``credit`` is "backpropagation" through time, or "local": each weight
-    learns from its own eligibility trace and the broadcast RPE (Bellec et al. 2020).
-    Without ``actor_learns`` policies get no gradient, without ``critic_learns`` values
-    get none. ``final_...``: reached linearly at the last update.
+    learns from its own eligibility trace and the RPE, which reaches the units through
+    the weights of the readout (symmetric e-prop, Bellec et al. 2020; with "ppo" or
+    normalised advantages the RPE is no longer one that is known at once). Without
+    ``actor_learns`` nothing learns from the policy, without ``critic_learns`` nothing
+    from the value: the readout in question stays, but the memory, which both share,
+    still learns from the other. ``final_...``: reached linearly at the last update.
     """
 
     optimiser: str = parameter("rmsprop", "Wang et al. 2018 (preprint), Methods")
@@ -99,7 +103,7 @@ class LearningSettings:
         for name in ("batch", "updates", "epochs"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("discount", "trace_decay"):
+        for name in ("discount", "trace_decay", "rmsprop_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} is {getattr(self, name)}; expected 0 to 1")
         for name in _NOT_NEGATIVE:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,8 @@ class MetricsFile:
     update
         Updates done so far.
     tensorboard
-        Folder of a TensorBoard log as well, a run per seed; None: none.
+        Folder of a TensorBoard log as well, a run per seed; None: none. A new one
+        gets the updates done so far, too.
     seeds
         What the values are of.
 
@@ -44,8 +46,12 @@ class MetricsFile:
         seeds: Sequence[int],
         tensorboard: Path | None = None,
     ) -> None:
+        new = tensorboard is not None and not tensorboard.exists()
         self._boards = _boards(tensorboard, seeds, update)
         _keep_until(path, update)
+        if new and path.exists():
+            for line in _lines(path):
+                self._show(line.pop("update"), line)
         self._file = path.open("a")
 
     def __enter__(self) -> "MetricsFile":
@@ -68,14 +74,19 @@ class MetricsFile:
         line: dict[str, Any] = {"update": update}
         for name, by_seed in values.items():
             line[name] = [_or_null(value) for value in by_seed]
-            for board, value in zip(self._boards, by_seed, strict=False):
-                if math.isfinite(value):
-                    board.add_scalar(name, value, update)
         self._file.write(json.dumps(line) + "\n")
+        self._show(update, values)
+
+    def _show(self, update: int, values: Mapping[str, Sequence[float | None]]) -> None:
+        for name, by_seed in values.items():
+            for board, value in zip(self._boards, by_seed, strict=False):
+                if value is not None and math.isfinite(value):
+                    board.add_scalar(name, value, update)
 
     def flush(self) -> None:
         """Hand all lines to the disk."""
         self._file.flush()
+        os.fsync(self._file.fileno())
         for board in self._boards:
             board.flush()
 
@@ -96,8 +107,8 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     for text in path.read_text().splitlines():
         try:
             lines.append(json.loads(text))
-        except json.JSONDecodeError:  # the writer was killed amid its last line
-            break
+        except json.JSONDecodeError:  # the writer was killed amid a line
+            continue
     return lines
 
 

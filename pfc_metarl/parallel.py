@@ -7,8 +7,9 @@ does not depend on the number of cores, bit for bit.
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def train(
     KeyboardInterrupt
         When interrupted; the groups have finished their update and saved it.
     """
+    if multiprocessing.parent_process() is not None:
+        raise InputError(
+            "training was started while a process of training was starting; in a "
+            "script, put it below  if __name__ == '__main__':"
+        )
     processes = _cores() if configuration.device == "cpu" else 1
     waiting = configuration.groups()
     running: dict[Connection, multiprocessing.process.BaseProcess] = {}
@@ -65,7 +71,7 @@ def train(
         raise
     finally:
         for process in running.values():
-            process.terminate()
+            process.kill()  # it ignores other signals; its last checkpoint stands
             process.join()
 
 
@@ -99,9 +105,25 @@ def _start(
         target=_train_in_process,
         args=(configuration, seeds, folder, there, tensorboard),
     )
-    process.start()
+    with _no_interruption():  # the child inherits it, and leaves signals to us
+        process.start()
     there.close()  # so that the end of the process is noticed here
     return here, process
+
+
+@contextmanager
+def _no_interruption() -> Iterator[None]:
+    """Ignore Ctrl-C and SIGTERM for a moment; only a main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.signal(name, signal.SIG_IGN) for name in names]
+    try:
+        yield
+    finally:
+        for name, handler in zip(names, handlers, strict=True):
+            signal.signal(name, handler)
 
 
 def _receive(
@@ -132,7 +154,8 @@ def _train_in_process(
     connection: Connection,
     tensorboard: Path | None,
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    for name in (signal.SIGINT, signal.SIGTERM):  # the parent ends this process
+        signal.signal(name, signal.SIG_IGN)
     torch.set_num_threads(1)
     try:
         train_group(

@@ -55,7 +55,7 @@ class Display:
         if not self._groups:
             self._began = time.monotonic()  # processes take a while to start
         if progress.seeds not in self._groups:
-            self._found += progress.update
+            self._found += progress.update  # with the first report nothing is gained
         self._groups[progress.seeds] = progress
         if self._console.is_terminal:
             self._live.update(self._table(), refresh=True)
@@ -92,10 +92,11 @@ class Display:
             return "done"
         busy = [g for g in self._groups.values() if g.update < g.updates]
         steps = sum(group.steps_per_second for group in busy)
-        gained = max(self._done() - self._found, 1)
-        left = self._all_updates - self._done()
-        seconds = (time.monotonic() - self._began) / gained * left
-        return f"{steps / 1e3:.0f} k steps/s, {seconds:.0f} s left"
+        gained, waited = self._done() - self._found, time.monotonic() - self._began
+        if gained < 1:
+            return "starting"
+        left = waited / gained * (self._all_updates - self._done())
+        return f"{steps / 1e3:.0f} k steps/s, {left:.0f} s left"
 
 
 def _shown(group: Progress) -> list[str]:

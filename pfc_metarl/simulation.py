@@ -19,13 +19,13 @@ from pfc_metarl import checkpoints
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.errors import DataError
 from pfc_metarl.files import written_atomically
-from pfc_metarl.metrics import read_metrics
+from pfc_metarl.metrics import MetricsFile, read_metrics
 from pfc_metarl.netcdf import save_dataset, save_tree
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.parallel import train
 from pfc_metarl.recording import behaviour, hashes, play, recording
 from pfc_metarl.run_folder import RunFolder
-from pfc_metarl.training import Group, Progress, metrics_path
+from pfc_metarl.training import Group, Progress, group_name, metrics_path
 from pfc_metarl.trial_files import save
 from pfc_metarl.version import __version__
 
@@ -74,10 +74,23 @@ def trained(
         board = run / "tensorboard" if tensorboard else None
         train(configuration, run / "checkpoints", report, board)
         _keep(configuration, run)
+    elif tensorboard:
+        _log_again(configuration, run)
     network = Network(configuration.network, configuration.task, seeds)
     for position, name in enumerate(names):
         network.load_seed_weights(position, read_weights(run / name))
     return network
+
+
+def _log_again(configuration: Configuration, run: RunFolder) -> None:
+    """Log a training that is finished for TensorBoard, if it was not."""
+    board = run / "tensorboard"
+    if not board.exists():
+        for seeds in configuration.groups():
+            path = metrics_path(run / "checkpoints", group_name(seeds))
+            folder = board if path.exists() else None
+            with MetricsFile(path, configuration.learning.updates, seeds, folder):
+                pass
 
 
 def _weights_name(seed: int) -> str:
@@ -124,7 +137,8 @@ def _curves(
         first = 0
         for group, of_group in zip(groups, metrics, strict=True):
             last = first + len(group.seeds)
-            curve[first:last, : len(of_group[name])] = of_group[name].T
+            if name in of_group:  # somebody may have deleted the metrics
+                curve[first:last, : len(of_group[name])] = of_group[name].T
             first = last
         attrs = {"long_name": meaning, "units": units}
         variables[name] = (("seed", "update"), curve, attrs)

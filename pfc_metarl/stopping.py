@@ -1,5 +1,6 @@
 """When training may stop: the criterion, and what a seed must earn to meet it."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +18,9 @@ from pfc_metarl.tasks.observers import ideal_observer
 class Stopping:
     """Stop training a seed once its frozen network earns enough.
 
-    Every ``every`` updates the network plays ``episodes`` validation episodes, always
-    the same, drawn from a stream that neither training nor testing uses. It is
-    competent when its reward per trial on them reaches
+    Every ``every`` updates, and after the last, the network plays ``episodes``
+    validation episodes, always the same, drawn from a stream that neither training nor
+    testing uses. It is competent when its reward per trial on them reaches
 
         chance + fraction x (ideal observer - chance),
 
@@ -41,11 +42,24 @@ class Stopping:
         """
         if not 0 < self.fraction <= 1:
             raise InputError(f"fraction is {self.fraction}; expected above 0, up to 1")
+        if self.reward is not None and not math.isfinite(self.reward):
+            raise InputError(f"reward is {self.reward}; expected a finite number")
         if min(self.every, self.episodes) < 1:
             raise InputError(
                 f"every is {self.every} and episodes {self.episodes}; "
                 "expected 1 or more"
             )
+
+    def check(self, task: Task) -> None:
+        """Check that the criterion can be met on a task.
+
+        Raises
+        ------
+        InputError
+            When it depends on an ideal observer that the task does not have.
+        """
+        if self.reward is None:
+            ideal_observer(task)
 
     def needed(self, task: Task) -> float:
         """Return the reward per trial that a seed must earn.

@@ -1,6 +1,5 @@
 """Training: the loop around the slow learning, for a group of seeds side by side."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,8 +67,9 @@ class Group:
         self.update = 0
         self._left: dict[int, dict[str, Tensor]] = {}  # weights by position
         self._here = list(range(n))  # positions of the seeds that still learn
-        stopping = configuration.stopping
-        self._needed = stopping.needed(configuration.task) if stopping else math.inf
+        if configuration.stopping is not None:
+            configuration.stopping.check(configuration.task)
+        self._needed: float | None = None  # found out when first asked
         self._gather()
 
     def _gather(self) -> None:
@@ -88,7 +88,7 @@ class Group:
     @property
     def name(self) -> str:
         """What its checkpoints are called."""
-        return f"seeds-{self.seeds[0]:03d}-{self.seeds[-1]:03d}"
+        return group_name(self.seeds)
 
     def seed_weights(self, position: int) -> dict[str, Tensor]:
         """Return the parameters of one seed, whether it still learns or has left."""
@@ -113,7 +113,10 @@ class Group:
         self.diverged_at[here[~sound]] = self.update
         self.update += 1
         stopping = configuration.stopping
-        if stopping is not None and self.update % stopping.every == 0:
+        ends = self.update == configuration.learning.updates
+        if stopping is not None and (ends or self.update % stopping.every == 0):
+            if self._needed is None:
+                self._needed = stopping.needed(configuration.task)
             earned = stopping.earned(self.network, configuration.task)
             self.competent_at[here[sound & (earned >= self._needed)]] = self.update
         self._let_go()
@@ -192,6 +195,11 @@ class Group:
         self.competent_at = state["competent_at"]
 
 
+def group_name(seeds: Sequence[int]) -> str:
+    """Return what the files of a group of seeds are called."""
+    return f"seeds-{seeds[0]:03d}-{seeds[-1]:03d}"
+
+
 def _of_seeds(optimiser: dict[str, Any], rows: list[int]) -> dict[str, Any]:
     """Keep some seeds' part of an optimiser's state; its counts are of all."""
     return optimiser | {
@@ -257,23 +265,24 @@ def _train(
     saved = checkpoints.newest(folder, group.name)
     if saved is not None:
         group.restore(saved)
-    updates = group.configuration.learning.updates
-    began, first_update = time.monotonic(), group.update
+    learning, task = group.configuration.learning, group.configuration.task
+    began, steps, steps_per_seed = time.monotonic(), 0, task.steps * learning.batch
     last_report = last_checkpoint = began
     if group.update:
         report(_progress(group, 0.0))
     with MetricsFile(
         metrics_path(folder, group.name), group.update, group.seeds, tensorboard
     ) as metrics:
-        while group.update < updates:
+        while group.update < learning.updates:
             update = group.update
+            steps += len(group.network.seeds) * steps_per_seed
             group.learn()
             reward = {"reward": group.reward[update]}
             by_name = {n: v.tolist() for n, v in (reward | group.metrics).items()}
             metrics.write(update, by_name)
-            now, leave = time.monotonic(), stop() or group.update == updates
+            now, leave = time.monotonic(), stop() or group.update == learning.updates
             if now - last_report > REPORT_SECONDS or leave:
-                report(_progress(group, (update + 1 - first_update) / (now - began)))
+                report(_progress(group, steps / (now - began)))
                 metrics.flush()
                 last_report = now
             if now - last_checkpoint > CHECKPOINT_SECONDS or leave:
@@ -289,15 +298,14 @@ def metrics_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.metrics.jsonl"
 
 
-def _progress(group: Group, updates_per_second: float) -> Progress:
+def _progress(group: Group, steps_per_second: float) -> Progress:
     learning = group.configuration.learning
-    steps = group.configuration.task.steps * learning.batch * len(group.seeds)
     return Progress(
         tuple(group.seeds),
         group.update,
         learning.updates,
         tuple(_latest_reward(group, at) for at in range(len(group.seeds))),
-        updates_per_second * steps,
+        steps_per_second,
         tuple(group.competent_at.tolist()),
     )
 

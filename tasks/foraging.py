@@ -192,7 +192,7 @@ class Foraging(ArmTask):
         kind = torch.randint(len(self.left_rates), (batch,), generator=generator)
         left[0] = self._rate_of(kind, generator)
         if not starts.any():
-            left[:] = left[0]
+            left[:] = left[0].clone()
         else:
             for trial in range(1, len(starts)):
                 new = starts[trial]

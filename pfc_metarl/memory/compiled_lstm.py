@@ -14,6 +14,7 @@ All in one module: numba recompiles what it has cached when the file changes.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
@@ -36,8 +37,18 @@ LANES = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
 ROWS = 4
 """Rows of a tile: with three vectors each they fill the registers of all processors."""
 
+_REORDER = {"reassoc", "contract"}  # sums; NaN and infinity stay what they are
+
 EPISODES = 32
 """Episodes at a time, whose gates stay in the cache."""
+
+
+def _kernel(function: Callable[..., None]) -> Any:
+    """Compile an entry; keep the result on disk where there is a place for it."""
+    try:
+        return njit(error_model="numpy", fastmath=_REORDER, cache=True)(function)
+    except RuntimeError:  # neither the package's folder nor the home can be written
+        return njit(error_model="numpy", fastmath=_REORDER)(function)
 
 
 def _tile(width: int) -> Any:
@@ -277,7 +288,7 @@ def _gates(gates: Array, seen: Array, weight: Array) -> None:
     _tanh(gates[3].reshape(-1))
 
 
-@njit(error_model="numpy", cache=True)
+@_kernel
 def advance(
     step: int, inputs: Array, weight: Array, seen: Array, cell: Array, space: Array
 ) -> None:
@@ -318,7 +329,7 @@ def advance(
             _next_hidden(o, cell_tanh.reshape(last - first, units), hidden)
 
 
-@njit(error_model="numpy", fastmath=True, cache=True)
+@_kernel
 def choose(
     step: int, seen: Array, policy_weight: Array, noise: Array, action: Array
 ) -> None:
@@ -352,7 +363,7 @@ def choose(
                     action[s, episode] = a
 
 
-@njit(error_model="numpy", cache=True)
+@_kernel
 def backpropagate(
     local_credit: bool,
     grad: Array,
@@ -490,7 +501,7 @@ class CompiledLSTMActivity(KeptActivity):
 
     def _advance(self, inputs: Tensor) -> None:
         seen = inputs.contiguous().numpy()
-        advance(self._step, seen, *self._arrays, self._space)  # type: ignore[call-arg]
+        advance(self._step, seen, *self._arrays, self._space)
         self._step += 1
 
     def kept(self) -> Tensor:

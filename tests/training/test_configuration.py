@@ -25,6 +25,7 @@ OTHERS = {
     "algorithm": "ppo",
     "credit": "local",
     "kernels": "compiled",
+    "device": "cuda",
     "final_learning_rate": 1e-4,
     "final_entropy_cost": 0.0,
     "reward": 0.7,
@@ -99,13 +100,14 @@ def test_the_fast_preset_is_another_and_says_so() -> None:
     assert "-paper-" in paper.folder_name()
 
 
-@pytest.mark.parametrize("name", ["paper", "fast"])
-@pytest.mark.parametrize("task", sorted(PRESETS))
+@pytest.mark.parametrize(
+    ("task", "name"), [(task, name) for task in PRESETS for name in PRESETS[task]]
+)
 def test_presets_of_every_task_can_be_changed(name: str, task: str) -> None:
     assert isinstance(preset(name, task, 2).task, TASKS[task])
     network = NetworkSettings(units=3)
-    changed = replace(preset(name, task, 2), network=network, test_episodes=7)
-    assert (changed.network, changed.test_episodes) == (network, 7)
+    changed = replace(preset(name, task, 2), network=network, test_episodes=70)
+    assert (changed.network, changed.test_episodes) == (network, 70)
     assert (changed.task_name, changed.seeds) == (task, 2)
     assert changed.digest() != preset(name, task, 2).digest()
 
@@ -205,3 +207,20 @@ def test_every_setting_of_the_paper_has_a_source() -> None:
         sources = list(provenance(settings, "user"))
         assert [s.name for s in sources] == [entry.name for entry in fields(settings)]
         assert all(s.source for s in sources)
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"test_episodes": 10}, "recorded_episodes 30"),
+        ({"test_episodes": 0, "recorded_episodes": 0}, "test_episodes is 0"),
+        ({"recorded_episodes": -1}, "recorded_episodes -1"),
+        ({"device": "gpu"}, "no device 'gpu'; expected cpu or cuda"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_training(
+    change: dict[str, Any], wrong: str
+) -> None:
+    with pytest.raises(InputError, match=wrong) as error:
+        replace(preset("fast", "two-step", 1), **change)
+    assert "\n" not in str(error.value)

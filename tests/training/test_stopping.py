@@ -374,7 +374,7 @@ def test_a_seed_that_diverges_is_not_competent(
     assert group.competent_at.tolist() == [-1, 1]
 
 
-def test_seeds_are_asked_every_so_many_updates(
+def test_seeds_are_asked_every_so_many_updates_and_after_the_last(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     criterion = Stopping(every=3, episodes=5, reward=9.0)
@@ -388,7 +388,7 @@ def test_seeds_are_asked_every_so_many_updates(
     monkeypatch.setattr(Stopping, "earned", noted)
     for _ in range(8):
         group.learn()
-    assert asked == [3, 6]
+    assert asked == [3, 6, 8]
 
 
 def test_the_criterion_never_looks_at_the_test_episodes(
