@@ -89,7 +89,7 @@ def rate(memory: str, kernels: str, n_seeds: int, batch: int, blocks: int) -> Ra
     """Measure training on one thread."""
     group = group_of(memory, kernels, n_seeds, batch)
     steps = group.configuration.task.steps * batch * n_seeds
-    updates = max(2, STEPS_PER_BLOCK // steps)
+    updates = min(max(2, STEPS_PER_BLOCK // steps), 60)
     seconds = seconds_per_call(group.learn, blocks, updates)
     return Rate(tuple(sorted(steps / each for each in seconds)))
 
