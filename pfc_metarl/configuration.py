@@ -146,7 +146,7 @@ FAST_BANDIT = replace(
     discount=0.5,
     value_cost=0.5,
     final_entropy_cost=0.0,
-    updates=100,
+    updates=150,
 )
 """Settings that learn the correlated bandit soonest (chosen by measurement, ours)."""
 
