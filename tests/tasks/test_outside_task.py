@@ -17,7 +17,7 @@ import torch
 import xarray as xr
 
 from pfc_metarl.configuration import FAST, Configuration
-from pfc_metarl.recording import behaviour
+from pfc_metarl.recording import behaviour, play
 from pfc_metarl.tasks.environments import TaskEnv
 from pfc_metarl.tasks.observers import PLAYERS, players
 from pfc_metarl.tasks.vector_environment import TaskVectorEnv
@@ -61,6 +61,7 @@ def test_networks_learn_it_and_make_trial_tables(t_maze: ModuleType) -> None:
     for _ in range(learning.updates):
         group.learn()
     assert (group.reward[-5:].mean(0) > 0.6).all()  # chance: 0.45
+    assert play(group.network, task, 3).trial.tolist() == list(range(20))
     episodes = task.reset(3, torch.Generator().manual_seed(1))
     for _ in range(task.steps):
         episodes.step(torch.zeros(3, dtype=torch.int64))
