@@ -77,12 +77,16 @@ class BarcodeBandit(ArmTask):
     through all contexts, the last round is cut short.
     """
 
-    arms: int = parameter(10, "Ritter et al. 2018, contextual bandits", unit="arms")
+    arms: int = parameter(
+        10, "Ritter et al. 2018 as a reimplementation quotes it", unit="arms"
+    )
     contexts: int = parameter(
-        10, "Ritter et al. 2018, contextual bandits", unit="bandits per episode"
+        10,
+        "Ritter et al. 2018 as a reimplementation quotes it",
+        unit="bandits per episode",
     )
     visit_trials: int = parameter(
-        10, "Ritter et al. 2018, contextual bandits", unit="trials"
+        10, "Ritter et al. 2018 as a reimplementation quotes it", unit="trials"
     )
     barcode_bits: int = parameter(
         10, "guess: as the contexts of the episodic two-step task have it", unit="bits"
@@ -95,13 +99,15 @@ class BarcodeBandit(ArmTask):
     )
     trials: int = parameter(
         1000,
-        "Ritter et al. 2018, contextual bandits: 10 visits of 10 trials per context",
+        "Ritter et al. 2018 as a reimplementation quotes it: 10 visits of 10 trials",
         unit="trials",
     )
     trial_number: bool = parameter(
         False, "guess: not among the inputs, as in Wang et al. 2018 (preprint)"
     )
-    fixation: bool = parameter(False, "Ritter et al. 2018, contextual bandits: none")
+    fixation: bool = parameter(
+        False, "Ritter et al. 2018 as a reimplementation quotes it: none"
+    )
     invalid_reward: float = parameter(
         -1.0, "Wang et al. 2018 (preprint), general Methods", unit="reward"
     )

@@ -60,8 +60,10 @@ class TaskEnv(TrialEnv):  # type: ignore[misc]  # neurogym has no types
     **Seeds.** ``reset(seed=...)`` determines all episodes from then on, given the
     actions; so does ``seed(...)`` before a reset.
 
-    **Info.** neurogym's keys: ``new_trial``; ``gt``, the right action at this step, -1
-    where there is none; at a trial's end ``performance`` (1 right, 0 wrong, -1 where
+    **Info.** neurogym's keys: ``new_trial``; ``gt``, at the step of the choice the
+    action that makes the trial table's ``good_choice``, -1 at other steps, where a task
+    has no such column, and where what is good hinges on what was done before (baits
+    that wait, say); at a trial's end ``performance`` (1 right, 0 wrong, -1 where
     nothing was right) and ``trial``, which is the next one. At the episode's end
     ``trials`` holds the columns of the trial table, latents included, each (trial,).
 
@@ -78,8 +80,6 @@ class TaskEnv(TrialEnv):  # type: ignore[misc]  # neurogym has no types
 
     metadata = {  # noqa: RUF012 (gymnasium's way)
         "render_modes": [],
-        "paper_name": "Prefrontal cortex as a meta-reinforcement learning system",
-        "paper_link": "https://doi.org/10.1038/s41593-018-0147-8",
         "tags": ["meta-reinforcement learning"],
     }
 
@@ -182,9 +182,9 @@ class TaskEnv(TrialEnv):  # type: ignore[misc]  # neurogym has no types
         if self._starting:  # a wrapper resets: nothing is played
             self._starting = False
             return self._observation(), 0.0, False, False, {"new_trial": False}
-        if not 0 <= action < self.task.n_actions:
+        if not self.action_space.contains(action):
             raise InputError(
-                f"action is {action}; expected 0 to {self.task.n_actions - 1}"
+                f"action is {action!r}; expected 0 to {self.task.n_actions - 1}"
             )
         if self._over:
             self._begin_episode()

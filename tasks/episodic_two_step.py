@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pfc_metarl.provenance import parameter
 from pfc_metarl.tasks.base import Tape
+from pfc_metarl.tasks.blocks import Blocks
 from pfc_metarl.tasks.contextual import check_barcodes, draw_barcodes
 from pfc_metarl.tasks.two_step import TwoStep, TwoStepEpisodes
 
@@ -45,6 +46,14 @@ class EpisodicTwoStep(TwoStep):
         0.1,
         "BKHMSI/Meta-RL-TwoStep-Task, ep_two_step.yaml",
         unit="probability per trial",
+    )
+    blocks: Blocks = parameter(
+        ((0.9, 0.1), (0.1, 0.9)),
+        "BKHMSI/Meta-RL-TwoStep-Task",
+        unit="probability of reward in (state 0, state 1), per kind of block",
+    )
+    trials: int = parameter(
+        100, "guess: as in the task of Wang et al. 2018", unit="trials"
     )
     barcode_bits: int = parameter(
         10, "BKHMSI/Meta-RL-TwoStep-Task, ep_two_step.yaml", unit="bits"

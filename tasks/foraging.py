@@ -151,6 +151,7 @@ class Foraging(ArmTask):
                 for arm, side in enumerate(sides)
             },
             "block": "number of the block in its episode (latent)",
+            "richer_arm": "arm of the higher base rate, -1 if alike (latent)",
         }
 
     @property
@@ -215,13 +216,17 @@ class Foraging(ArmTask):
         return table[kind, (chance * count[kind]).long()]
 
     def latent_columns(self, tape: Tape) -> dict[str, Tensor]:
-        """Return base rates, blocks and ``good_choice``, the arm of the higher rate."""
+        """Return base rates, blocks and the arm of the higher rate.
+
+        That is not the trial table's ``good_choice``: the better choice now hinges on
+        the baits that wait.
+        """
         left, right = tape["p_base"].unbind(-1)
         return {
             "p_base_0": left,
             "p_base_1": right,
             "block": tape["block"],
-            "good_choice": good_choice(tape["p_base"]),
+            "richer_arm": good_choice(tape["p_base"]),
         }
 
     def begin(self, tape: Tape) -> "ForagingEpisodes":

@@ -78,6 +78,12 @@ class MillerRats(TwoStep):
         "guess: a round number; sessions of the 2022 data have 700 on average",
         unit="trials",
     )
+    p_transition_reversal: float = parameter(
+        0.0, "Miller et al. 2017: fixed for a rat", unit=_PER_TRIAL
+    )
+    fixation: bool = parameter(
+        False, "guess: left out for speed; the experiment's trials begin with one"
+    )
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,10 @@ class AkamMice(TwoStep):
     trials: int = parameter(
         400, "guess: a round number; sessions lasted 1.5 hours", unit="trials"
     )
+    p_forced: float = parameter(0.0, "guess: all choices free", unit=_PER_TRIAL)
+    fixation: bool = parameter(
+        False, "guess: left out for speed; the experiment's trials begin with one"
+    )
 
 
 @dataclass(frozen=True)
@@ -152,4 +162,11 @@ class CastroPeople(TwoStep):
     )
     trials: int = parameter(
         300, "Castro-Rodrigues et al. 2022, data: one session", unit="trials"
+    )
+    p_transition_reversal: float = parameter(
+        0.0, "Castro-Rodrigues et al. 2022: the groups with fixed ones", unit=_PER_TRIAL
+    )
+    p_forced: float = parameter(0.0, "guess: all choices free", unit=_PER_TRIAL)
+    fixation: bool = parameter(
+        False, "guess: left out for speed; the experiment's trials begin with one"
     )

@@ -175,13 +175,17 @@ class TaskVectorEnv(VectorEnv):
         InputError
             When there is no such action.
         """
-        action = torch.as_tensor(np.asarray(actions), dtype=torch.int64)
-        low, high = action.min(), action.max()
-        if low < 0 or high >= self.task.n_actions or action.shape != (self.num_envs,):
+        given = np.asarray(actions)
+        if (
+            given.shape != (self.num_envs,)
+            or given.dtype.kind not in "iu"
+            or not ((given >= 0) & (given < self.task.n_actions)).all()
+        ):
             raise InputError(
-                f"actions are {tuple(action.shape)} from {low} to {high}; expected "
-                f"({self.num_envs},) from 0 to {self.task.n_actions - 1}"
+                f"actions are {given.dtype} of shape {given.shape}; expected "
+                f"({self.num_envs},) integers from 0 to {self.task.n_actions - 1}"
             )
+        action = torch.as_tensor(given, dtype=torch.int64)
         _, reward = self._episodes.step(action)
         self._played += 1
         over = self._played == self.task.steps or self._all_wait()

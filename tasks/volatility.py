@@ -27,8 +27,8 @@ class Volatility(ArmTask):
 
     **Volatility.** The episode is in parts, stable or volatile: of a part's kind are
     the probability per trial that the arms reverse (``volatilities``) and the better
-    arm's probability of reward (``payoffs``). A part ends after ``part_trials``, if
-    there are any, and before that at random (``p_shift``); another kind follows. The
+    arm's probability of reward (``payoffs``). A part ends at every ``part_trials``-th
+    trial, if there are any, and at random (``p_shift``); another kind follows. The
     first kind, and the better arm, are any, so that both orders occur.
 
     **Actions.** 0 and 1; with ``fixation`` also 2, the central fixation.

@@ -418,7 +418,7 @@ def test_a_self_paced_batch_waits_for_the_slowest() -> None:
 def test_actions_that_do_not_fit_the_batch_are_refused(actions: list[int]) -> None:
     envs = TaskVectorEnv(TwoStep(), 2)
     envs.reset(seed=1)
-    with pytest.raises(InputError, match=r"expected \(2,\) from 0 to 1"):
+    with pytest.raises(InputError, match=r"expected \(2,\) integers from 0 to 1"):
         envs.step(np.array(actions))
 
 

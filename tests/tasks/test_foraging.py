@@ -183,13 +183,13 @@ def test_without_fixation_there_is_nothing_to_see(play: Play) -> None:
     assert seen.shape == (4, 5, 0)
 
 
-def test_the_good_choice_is_the_arm_of_the_higher_rate(play: Play) -> None:
+def test_the_richer_arm_is_the_arm_of_the_higher_rate(play: Play) -> None:
     task = bari_mice(trials=300)
     episodes, _, _ = play(task, draw(task, 100), random_choices(300, 100))
     columns = episodes.trials()
     left, right = columns["p_base_0"], columns["p_base_1"]
-    assert torch.equal(columns["good_choice"] == 1, right - left > 1e-3)
-    assert torch.equal(columns["good_choice"] == 0, left - right > 1e-3)
+    assert torch.equal(columns["richer_arm"] == 1, right - left > 1e-3)
+    assert torch.equal(columns["richer_arm"] == 0, left - right > 1e-3)
 
 
 # The tasks for mice.

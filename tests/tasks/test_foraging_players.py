@@ -76,7 +76,7 @@ def test_known_rates_of_a_block_are_told_after_its_first_trial() -> None:
         total=1.0, left_rates=((1.0, 1.0), (0.0, 0.0)), block_trials=(3, 3), trials=6
     )
     columns = play(KnownRates(task), 20)
-    right = columns["choice"] == columns["good_choice"]
+    right = columns["choice"] == columns["richer_arm"]
     assert right[:3].all()
     assert not right[3].any()
     assert right[4:].all()

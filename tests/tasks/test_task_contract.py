@@ -35,7 +35,7 @@ from pfc_metarl.tasks import (
 )
 from pfc_metarl.tasks.bandit import independent_bandit
 from pfc_metarl.tasks.base import Episodes, Tape, Task
-from pfc_metarl.tasks.foraging import hattori_mice, hou_mice
+from pfc_metarl.tasks.foraging import bari_mice, hattori_mice, hou_mice
 from pfc_metarl.tasks.inferred_value import bromberg_martin_monkeys
 from pfc_metarl.tasks.neurogym_task import NeurogymTask
 from pfc_metarl.tasks.two_step_versions import AkamMice, MillerRats
@@ -61,6 +61,7 @@ VARIANTS: dict[str, Task] = {
     "informative bandit with fixation": InformativeBandit(fixation=True),
     "foraging with fixation": Foraging(fixation=True),
     "Hattori's mice": hattori_mice(),
+    "Bari's mice": bari_mice(),
     "Hou's mice": hou_mice(),
     "volatility with fixation": Volatility(fixation=True),
     "stable and volatile parts": stable_and_volatile(),

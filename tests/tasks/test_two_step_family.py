@@ -48,11 +48,12 @@ def draw(task: TwoStep, n_episodes: int, seed: int = 1) -> Tape:
                 "p_reversal",
                 "min_block_trials",
                 "p_transition_reversal",
+                "p_forced",
                 "trials",
                 "fixation",
             },
         ),
-        (CastroPeople, {"p_reversal", "fixation"}),
+        (CastroPeople, {"p_reversal", "p_forced", "fixation"}),
     ],
 )
 def test_what_is_guessed_of_an_experiment_says_so(
