@@ -28,7 +28,8 @@ class ReversalObserver(Player):
 
     The arm of the highest expected reward is chosen, ties by chance. Greedy is optimal
     for two arms that pay p or 1 - p, since either tells as much about the block; with
-    more, an arm that tells more could be worth more.
+    more, an arm that tells more can be worth more: looking one trial ahead earned 0.9 %
+    more of :class:`ThreeArmReversal`, for which this is no ideal.
 
     Parameters
     ----------
