@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 import torch
 
+from pfc_metarl.curriculum import Curriculum
 from pfc_metarl.errors import InputError
 from pfc_metarl.learning import LearningSettings
 from pfc_metarl.network import NetworkSettings
@@ -32,11 +33,13 @@ class Configuration:
     device: str = "cpu"
     kernels: str = "torch"
     stopping: Stopping | None = None
+    curriculum: Curriculum = field(default_factory=Curriculum)
+    test_task: Task | None = None  # None: the task of training
     test_episodes: int = 300  # a reimplementation of Wang et al. 2018
     recorded_episodes: int = 30  # Wang et al. 2018, RPE analysis of simulation 4
 
     def __post_init__(self) -> None:
-        """Check the numbers of seeds and episodes, the device and the kernels.
+        """Check the numbers of seeds and episodes, test task, device and kernels.
 
         Raises
         ------
@@ -50,6 +53,13 @@ class Configuration:
                 f"test_episodes is {self.test_episodes} and recorded_episodes "
                 f"{self.recorded_episodes}; expected 1 or more, and at most as many"
             )
+        shape = (self.task.n_observations, self.task.n_actions)
+        tested = (self.tested_on.n_observations, self.tested_on.n_actions)
+        if shape != tested:
+            raise InputError(
+                f"test_task has {tested[0]} observations and {tested[1]} actions, the "
+                f"task of training {shape[0]} and {shape[1]}; expected as many"
+            )
         if self.device not in ("cpu", "cuda"):
             raise InputError(f"no device '{self.device}'; expected cpu or cuda")
         if self.kernels not in ("torch", "compiled"):
@@ -60,6 +70,11 @@ class Configuration:
                 "use kernels='torch'"
             )
 
+    @property
+    def tested_on(self) -> Task:
+        """Task of the test and validation episodes."""
+        return self.task if self.test_task is None else self.test_task
+
     def groups(self) -> list[list[int]]:
         """Return the seeds that train side by side; on a GPU all of them."""
         size = self.seeds if self.device != "cpu" else SEEDS_PER_GROUP
@@ -68,7 +83,10 @@ class Configuration:
 
     def as_json(self) -> str:
         """Return the configuration as JSON: equal runs, equal text."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True)
+        content = asdict(self)
+        if self.test_task is not None:  # its fields alone could be another task's
+            content["test_task"]["class"] = type(self.test_task).__name__
+        return json.dumps(content, indent=1, sort_keys=True)
 
     def digest(self) -> str:
         """Return eight hexadecimal digits that stand for this configuration."""

@@ -74,7 +74,6 @@ class Learner:
         self,
         episodes: Episodes,
         exploration: Tensor,
-        learns: Tensor | None = None,
         done: float = 0.0,
     ) -> Update:
         """Play a batch of episodes and change the weights.
@@ -86,8 +85,6 @@ class Learner:
         exploration
             Standard Gumbel noise, (step, seed, action, episode): the action of the
             highest logit + noise is a sample of the softmax policy.
-        learns
-            (seed,) bool: the others play, but their weights stay. None: all learn.
         done
             Share of all updates that is done, 0 to 1, for what changes in training.
         """
@@ -111,7 +108,7 @@ class Learner:
             loss.sum().backward()
             norm = clip_per_seed(self.network, settings.max_gradient_norm)
             sound &= torch.isfinite(loss.detach()) & torch.isfinite(norm)
-            self._step(sound if learns is None else sound & learns)
+            self._step(sound)
         if not sound.all():
             self._put_back(before, ~sound)  # what failed in a later pass, too
         assert taught is not None
@@ -165,6 +162,8 @@ class Learner:
 
     def _policy_and_value(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         outputs = self._activity.outputs(inputs)
+        if not self.settings.memory_learns:
+            outputs = outputs.detach()
         logits, value = self.network.logits_and_value(outputs)
         return logits.log_softmax(2), value
 

@@ -36,7 +36,8 @@ class LearningSettings:
     normalised advantages the RPE is no longer one that is known at once). Without
     ``actor_learns`` nothing learns from the policy, without ``critic_learns`` nothing
     from the value: the readout in question stays, but the memory, which both share,
-    still learns from the other. ``final_...``: reached linearly at the last update.
+    still learns from the other. Without ``memory_learns`` the memory stays as it was
+    drawn, and only the heads learn. ``final_...``: reached linearly at the last update.
     """
 
     optimiser: str = parameter("rmsprop", "Wang et al. 2018 (preprint), Methods")
@@ -83,6 +84,7 @@ class LearningSettings:
     )
     actor_learns: bool = parameter(True, "Wang et al. 2018, Fig. 1a")
     critic_learns: bool = parameter(True, "Wang et al. 2018, Fig. 1a")
+    memory_learns: bool = parameter(True, "Wang et al. 2018, Fig. 1a")
     batch: int = parameter(
         1, "Wang et al. 2018 (preprint), Methods: one thread", unit="episodes"
     )
@@ -137,11 +139,12 @@ class LearningSettings:
     def optimiser_for(self, network: Network) -> torch.optim.Optimizer:
         """Return the optimiser; it works element by element, so seeds do not mix."""
         rate, epsilon = self.learning_rate, self.optimiser_epsilon
+        learning = list(network.parameters() if self.memory_learns else network.heads())
         if self.optimiser == "rmsprop":
             return torch.optim.RMSprop(
-                network.parameters(), rate, alpha=self.rmsprop_decay, eps=epsilon
+                learning, rate, alpha=self.rmsprop_decay, eps=epsilon
             )
-        return torch.optim.Adam(network.parameters(), rate, eps=epsilon)
+        return torch.optim.Adam(learning, rate, eps=epsilon)
 
 
 def _between(first: float, last: float | None, done: float) -> float:

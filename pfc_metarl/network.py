@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pfc_metarl.errors import InputError
 from pfc_metarl.memory import Memory, memory_class
 from pfc_metarl.memory.base import fill_uniform
+from pfc_metarl.memory.horizon import Horizon
 from pfc_metarl.provenance import parameter
 from pfc_metarl.seeds import generator
 from pfc_metarl.tasks.base import Task
@@ -25,25 +26,37 @@ class NetworkSettings:
     )
     reward_input: bool = parameter(True, "Wang et al. 2018, Fig. 1a")
     action_input: bool = parameter(True, "Wang et al. 2018, Fig. 1a")
+    reward_delay: int = parameter(
+        0, "Wang et al. 2018, Fig. 1a: the reward of the step before", unit="steps"
+    )
+    horizon: int | None = parameter(
+        None, "Wang et al. 2018: memory lasts the whole episode", unit="steps"
+    )
 
     def __post_init__(self) -> None:
-        """Check the number of units.
+        """Check the numbers.
 
         Raises
         ------
         InputError
-            When it is not at least 1.
+            When one is out of range.
         """
         if self.units < 1:
             raise InputError(f"units is {self.units}; expected 1 or more")
+        if self.reward_delay < 0:
+            raise InputError(f"reward_delay is {self.reward_delay}; expected 0 or more")
+        if self.horizon is not None and self.horizon < 1:
+            raise InputError(f"horizon is {self.horizon}; expected None, or 1 or more")
 
 
 class Network(nn.Module):
     """Networks of several seeds, side by side.
 
     At step t the memory sees the observation of step t, the action of step t - 1
-    (one-hot; all zeros at the first step) and the reward of step t - 1. An input that
-    is switched off stays zero, so that every variant has the same size.
+    (one-hot; all zeros at the first step) and the reward of step t - 1, or of so many
+    more steps before as there is delay. An input that is switched off stays zero, so
+    that every variant has the same size. With a horizon, the memory begins anew every
+    so many steps.
 
     Parameters
     ----------
@@ -66,7 +79,9 @@ class Network(nn.Module):
         self.n_observations, self.n_actions = task.n_observations, task.n_actions
         self.n_inputs = self.n_observations + self.n_actions + 1
         n, units = len(self.seeds), settings.units
-        self.memory: Memory = memory_class(settings.memory)(n, self.n_inputs, units)
+        memory: Memory = memory_class(settings.memory)(n, self.n_inputs, units)
+        horizon = settings.horizon
+        self.memory = memory if horizon is None else Horizon(memory, horizon)
         self.policy_weight = nn.Parameter(torch.empty(n, self.n_actions, units))
         self.policy_bias = nn.Parameter(torch.zeros(n, self.n_actions, 1))
         self.value_weight = nn.Parameter(torch.empty(n, 1, units))
@@ -76,6 +91,15 @@ class Network(nn.Module):
             self.memory.initialise(position, draw)
             heads = (self.policy_weight, self.value_weight)
             fill_uniform(heads, position, units**-0.5, draw)
+
+    def heads(self) -> list[nn.Parameter]:
+        """Return the parameters of policy and value, all but the memory's."""
+        return [
+            self.policy_weight,
+            self.policy_bias,
+            self.value_weight,
+            self.value_bias,
+        ]
 
     def logits(self, output: Tensor) -> Tensor:
         """Policy logits of one step, (seed, action, episode)."""
@@ -137,6 +161,7 @@ class Inputs:
         self._all_actions = actions
         self._sees_action = network.settings.action_input
         self._sees_reward = network.settings.reward_input
+        self._delay = network.settings.reward_delay
         self.steps = self._buffer[:-1]
 
     def clear(self) -> None:
@@ -170,8 +195,9 @@ class Inputs:
         """
         if self._sees_action:
             self._actions[step + 1].scatter_(1, action.unsqueeze(1), 1.0)
-        if self._sees_reward:
-            self._rewards[step + 1].copy_(reward)
+        seen_at = step + 1 + self._delay
+        if self._sees_reward and seen_at < len(self._rewards):
+            self._rewards[seen_at].copy_(reward)
 
 
 def weights_hash(weights: dict[str, Tensor]) -> str:

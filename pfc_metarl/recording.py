@@ -14,8 +14,8 @@ import xarray as xr
 from torch import Tensor
 
 from pfc_metarl.dopamine import reward_prediction_error
+from pfc_metarl.interventions import Intervention, Moment, Seen
 from pfc_metarl.learning import exploration_noise
-from pfc_metarl.memory.base import State
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.seeds import Stream, generator
 from pfc_metarl.tasks.base import Episodes, Task, side_by_side
@@ -58,7 +58,7 @@ def play(
     task: Task,
     n_episodes: int,
     *,
-    reset_every_trial: bool = False,
+    intervention: Intervention | None = None,
     n_recorded: int = 0,
     purpose: Literal["test", "validation"] = "test",
 ) -> Played:
@@ -73,9 +73,9 @@ def play(
         are drawn from a stream of their own.
     n_episodes
         Number of test episodes.
-    reset_every_trial
-        Put the memory back into its initial state at the start of each trial, which
-        leaves the network its inputs (last action, last reward) and no more.
+    intervention
+        What is done to the networks meanwhile; None: nothing. The recording has what
+        the task showed, and what the networks did.
     n_recorded
         Keep the memory's state in the first so many episodes. Takes
         4 bytes x steps x seeds x units x episodes for each part of the state.
@@ -95,9 +95,10 @@ def play(
     draws = [generator(seed, for_actions) for seed in seeds]
     noise = _noise(task, draws, n_episodes).to(device)
     inputs = network.blank_inputs(task.steps, n_episodes)
+    parts = (network.n_observations, network.n_actions, 1)
     outputs, actions, rewards = [], [], []
     states: list[tuple[Tensor, ...]] = []
-    state = network.memory.initial_state(n_episodes)
+    initial = state = network.memory.initial_state(n_episodes)
     observation = episodes.observation
     trials: list[Tensor] = []
     phases: list[Tensor] = []
@@ -106,10 +107,16 @@ def play(
             break  # all are over
         trials.append(torch.as_tensor(episodes.trial))
         phases.append(torch.as_tensor(episodes.phase))
-        if reset_every_trial and step:
-            state = _reset_where(trials[-1] != trials[-2], state, network, n_episodes)
         seen = inputs.observe(step, observation)
+        if intervention is not None:
+            moment = Moment(step, trials[-1], _begins(trials))
+            state = intervention.state(state, initial, moment)
+            seen = torch.cat(
+                intervention.inputs(Seen(*seen.split(parts, 1)), moment), 1
+            )
         output, state = network.memory.forward_step(seen, state)
+        if intervention is not None:
+            output = intervention.output(output, moment)
         action = (network.logits(output) + noise[step]).argmax(1)
         observation, reward = episodes.step(action)
         inputs.feed_back(step, action, reward)
@@ -136,16 +143,11 @@ def play(
     )
 
 
-def _reset_where(
-    new_trial: Tensor, state: State, network: Network, n_episodes: int
-) -> State:
-    """Return the initial state where a trial begins, else the state as it is."""
-    initial = network.memory.initial_state(n_episodes)
-    begins = new_trial.unsqueeze(-2) if new_trial.dim() else new_trial
-    return tuple(
-        torch.where(begins, first, part)
-        for first, part in zip(initial, state, strict=True)
-    )
+def _begins(trials: Sequence[Tensor]) -> Tensor:
+    """Whether the latest step begins a trial that follows another."""
+    if len(trials) < 2:
+        return torch.zeros_like(trials[-1], dtype=torch.bool)
+    return trials[-1] != trials[-2]
 
 
 def _noise(task: Task, draws: Sequence[torch.Generator], n_episodes: int) -> Tensor:

@@ -18,6 +18,7 @@ Stream = Literal[
     "observer",
     "validation episodes",
     "validation actions",
+    "problems",
 ]
 _STREAMS: tuple[str, ...] = get_args(Stream)
 

@@ -22,14 +22,24 @@ from pfc_metarl.files import written_atomically
 from pfc_metarl.metrics import MetricsFile, read_metrics
 from pfc_metarl.netcdf import save_dataset, save_tree
 from pfc_metarl.network import Network, weights_hash
-from pfc_metarl.parallel import train
+from pfc_metarl.parallel import train as train_in_processes
 from pfc_metarl.recording import behaviour, hashes, play, recording
 from pfc_metarl.run_folder import RunFolder
-from pfc_metarl.training import Group, Progress, group_name, metrics_path
+from pfc_metarl.training import (
+    Group,
+    Progress,
+    group_name,
+    metrics_path,
+    train_group,
+)
 from pfc_metarl.trial_files import save
 from pfc_metarl.version import __version__
 
 TRAINING, BEHAVIOUR, RECORDING = "training.nc", "behaviour.nc", "recording.nc"
+
+
+Train = Callable[[Configuration, Path, Callable[[Progress], None], Path | None], None]
+"""Trains a configuration: checkpoints' folder, report, folder for TensorBoard."""
 
 
 def open_run(configuration: Configuration, root: Path) -> RunFolder:
@@ -48,6 +58,7 @@ def trained(
     run: RunFolder,
     report: Callable[[Progress], None],
     tensorboard: bool = False,
+    train: Train = train_in_processes,
 ) -> Network:
     """Return the trained networks of a run, training them first if need be.
 
@@ -61,6 +72,8 @@ def trained(
         Told how far training is, a few times per second.
     tensorboard
         Log for TensorBoard as well, in the run's folder ``tensorboard``.
+    train
+        How: in processes, as many as there are cores, or in this one.
 
     Returns
     -------
@@ -76,10 +89,7 @@ def trained(
         _keep(configuration, run)
     elif tensorboard:
         _log_again(configuration, run)
-    network = Network(configuration.network, configuration.task, seeds)
-    for position, name in enumerate(names):
-        network.load_seed_weights(position, read_weights(run / name))
-    return network
+    return load_networks(configuration, run)
 
 
 def _log_again(configuration: Configuration, run: RunFolder) -> None:
@@ -91,6 +101,33 @@ def _log_again(configuration: Configuration, run: RunFolder) -> None:
             folder = board if path.exists() else None
             with MetricsFile(path, configuration.learning.updates, seeds, folder):
                 pass
+
+
+def train_here(
+    configuration: Configuration,
+    folder: Path,
+    report: Callable[[Progress], None],
+    tensorboard: Path | None = None,
+) -> None:
+    """Train all groups of a configuration in this process, one after the other."""
+    for seeds in configuration.groups():
+        train_group(configuration, seeds, folder, report, tensorboard=tensorboard)
+
+
+def load_networks(configuration: Configuration, run: RunFolder) -> Network:
+    """Return the networks of a run that is trained, all seeds side by side.
+
+    Raises
+    ------
+    DataError
+        When a file is damaged or missing.
+    """
+    network = Network(
+        configuration.network, configuration.task, range(configuration.seeds)
+    )
+    for seed in network.seeds:  # seed n at position n
+        network.load_seed_weights(seed, read_weights(run / _weights_name(seed)))
+    return network
 
 
 def _weights_name(seed: int) -> str:
@@ -213,7 +250,7 @@ def observed(configuration: Configuration, run: RunFolder, network: Network) -> 
     before = hashes(network)
     played = play(
         network,
-        configuration.task,
+        configuration.tested_on,
         configuration.test_episodes,
         n_recorded=configuration.recorded_episodes,
     )
@@ -229,7 +266,7 @@ def observed(configuration: Configuration, run: RunFolder, network: Network) -> 
     table = behaviour(played.episodes, subject_names(network.seeds), attrs)
     save(table, run / BEHAVIOUR)
     discount = configuration.learning.discount
-    tree = recording(played, configuration.task, network, discount, attrs)
+    tree = recording(played, configuration.tested_on, network, discount, attrs)
     save_tree(tree, run / RECORDING)
     run.enter(BEHAVIOUR, RECORDING)
 

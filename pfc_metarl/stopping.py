@@ -24,13 +24,15 @@ class Stopping:
 
         chance + fraction x (ideal observer - chance),
 
-    each on those very episodes, or ``reward`` where that is given.
+    each on those very episodes, or ``reward`` where that is given. Without ``leave``
+    it is noted when a seed is first competent, and training goes on to its end.
     """
 
     fraction: float = 0.95
     every: int = 10
     episodes: int = 200
     reward: float | None = None
+    leave: bool = True
 
     def __post_init__(self) -> None:
         """Check the criterion.

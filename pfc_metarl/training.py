@@ -68,7 +68,7 @@ class Group:
         self._left: dict[int, dict[str, Tensor]] = {}  # weights by position
         self._here = list(range(n))  # positions of the seeds that still learn
         if configuration.stopping is not None:
-            configuration.stopping.check(configuration.task)
+            configuration.stopping.check(configuration.tested_on)
         self._needed: float | None = None  # found out when first asked
         self._gather()
 
@@ -116,15 +116,19 @@ class Group:
         ends = self.update == configuration.learning.updates
         if stopping is not None and (ends or self.update % stopping.every == 0):
             if self._needed is None:
-                self._needed = stopping.needed(configuration.task)
-            earned = stopping.earned(self.network, configuration.task)
-            self.competent_at[here[sound & (earned >= self._needed)]] = self.update
+                self._needed = stopping.needed(configuration.tested_on)
+            earned = stopping.earned(self.network, configuration.tested_on)
+            first = self.competent_at[here] < 0
+            competent = here[sound & first & (earned >= self._needed)]
+            self.competent_at[competent] = self.update
         self._let_go()
         if not self._here:  # nothing is left to learn
             self.update = len(self.reward)
 
     def _let_go(self) -> None:
-        ended = ((self.diverged_at >= 0) | (self.competent_at >= 0)).tolist()
+        stopping = self.configuration.stopping
+        stops = stopping is not None and stopping.leave
+        ended = ((self.diverged_at >= 0) | (self.competent_at >= 0) & stops).tolist()
         stay = [row for row, position in enumerate(self._here) if not ended[position]]
         if len(stay) == len(self._here):
             return
@@ -142,10 +146,11 @@ class Group:
     def _draw(self) -> tuple[Episodes, Tensor]:
         """Draw each seed's episodes and exploration from its own generator."""
         task, batch = self.configuration.task, self.configuration.learning.batch
+        curriculum = self.configuration.curriculum
         tapes, noise = [], []
         for position in self._here:
             draw = self.generators[position]
-            tapes.append(task.draw(batch, draw))
+            tapes.append(curriculum.draw(task, batch, self.seeds[position], draw))
             noise.append(exploration_noise(task.steps, task.n_actions, batch, draw))
         device = self.configuration.device
         exploration = torch.stack(noise, dim=1).to(device)
@@ -315,5 +320,7 @@ def _latest_reward(group: Group, position: int) -> float:
     if group.diverged_at[position] >= 0:
         return float("nan")
     competent_at = int(group.competent_at[position])
-    last = group.update if competent_at < 0 else competent_at
+    stopping = group.configuration.stopping
+    left = competent_at >= 0 and stopping is not None and stopping.leave
+    last = competent_at if left else group.update
     return float(group.reward[max(0, last - 10) : last, position].mean())

@@ -113,12 +113,19 @@ class Bandit(ArmTask):
             (trial, episode, arm) float32: ``p_reward``, the same in all trials;
             ``payoff``, what each arm would pay.
         """
-        problem = self._draw_problems(batch, generator)
-        p_reward = problem.expand(self.trials, -1, -1)
+        return self.draw_outcomes(self.draw_problems(batch, generator), generator)
+
+    def draw_problems(self, n: int, generator: torch.Generator) -> Tape:
+        """Draw the probabilities of reward: ``p_reward`` (trial, n, arm)."""
+        return {"p_reward": self._draw_arms(n, generator).expand(self.trials, -1, -1)}
+
+    def draw_outcomes(self, problems: Tape, generator: torch.Generator) -> Tape:
+        """Draw what each arm would pay."""
+        p_reward = problems["p_reward"]
         payoff = torch.rand(p_reward.shape, generator=generator) < p_reward
         return {"p_reward": p_reward, "payoff": payoff.float()}
 
-    def _draw_problems(self, batch: int, generator: torch.Generator) -> Tensor:
+    def _draw_arms(self, batch: int, generator: torch.Generator) -> Tensor:
         if self.distribution == LISTED:
             which = torch.randint(len(self.problems), (batch,), generator=generator)
             return torch.tensor(self.problems)[which]

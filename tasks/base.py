@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pfc_metarl.errors import InputError
+
 Tape = dict[str, Tensor]
 """Random numbers of a batch of episodes by name, each (trial, ..., episode)."""
 
@@ -122,6 +124,26 @@ class Task(ABC):
         generator
             The only source of randomness.
         """
+
+    def draw_problems(self, n: int, generator: torch.Generator) -> Tape:
+        """Draw only what makes ``n`` problems differ, the latents of their trials.
+
+        Tasks whose problems can be drawn apart from their outcomes have this and
+        :meth:`draw_outcomes`: then training may be confined to a few problems.
+
+        Raises
+        ------
+        InputError
+            When the task has none.
+        """
+        raise InputError(
+            f"{type(self).__name__} does not draw its problems apart from their "
+            "outcomes; expected a task with draw_problems, such as Bandit"
+        )
+
+    def draw_outcomes(self, problems: Tape, generator: torch.Generator) -> Tape:
+        """Draw the chance events of episodes with given problems, one per episode."""
+        raise NotImplementedError
 
     @abstractmethod
     def begin(self, tape: Tape) -> Episodes:

@@ -116,16 +116,34 @@ class TwoStep(StagedTask):
             from the choice; ``common`` bool; ``outcome0`` and ``outcome1`` float32, the
             reward each state would pay; ``forced`` int64, the instructed choice or -1.
         """
-        shape = (self.trials, batch)
+        return self.draw_outcomes(self.draw_problems(batch, generator), generator)
+
+    def draw_problems(self, n: int, generator: torch.Generator) -> Tape:
+        """Draw when reward and transitions reverse.
+
+        Returns
+        -------
+        Tape
+            (trial, n): ``block`` int64; ``swapped`` int64, 1 where choice 0 commonly
+            leads to state 1.
+        """
+        shape, kinds = (self.trials, n), len(self.blocks)
+        return {
+            "block": draw_blocks(
+                shape, kinds, self.p_reversal, self.min_block_trials, generator
+            ),
+            "swapped": self._draw_mapping(n, generator),
+        }
+
+    def draw_outcomes(self, problems: Tape, generator: torch.Generator) -> Tape:
+        """Draw transitions, outcomes and forced choices; see :meth:`draw`."""
+        block, swapped = problems["block"], problems["swapped"]
+        shape = block.shape
 
         def uniform() -> Tensor:
             return torch.rand(shape, generator=generator)
 
-        block = draw_blocks(
-            shape, len(self.blocks), self.p_reversal, self.min_block_trials, generator
-        )
         common = uniform() < self.p_common
-        swapped = self._draw_mapping(batch, generator)
         pays0, pays1 = (table.take(block) for table in torch.tensor(self.blocks).T)
         side = torch.randint(2, shape, generator=generator)
         forced = torch.where(uniform() < self.p_forced, side, -1)

@@ -14,6 +14,7 @@ import xarray as xr
 
 from pfc_metarl.analysis import learning_curve
 from pfc_metarl.configuration import Configuration
+from pfc_metarl.interventions import Intervention, Reset
 from pfc_metarl.network import Network
 from pfc_metarl.recording import behaviour, play
 from pfc_metarl.simulation import open_run, subject_names, trained
@@ -86,16 +87,18 @@ def _tables(
             network = trained(variant, run, report, tensorboard)
         yield name, _played(variant, network)
         if name == INTACT:
-            yield RESET, _played(variant, network, reset_every_trial=True)
+            yield RESET, _played(variant, network, Reset())
 
 
 def _played(
-    configuration: Configuration, network: Network, reset_every_trial: bool = False
+    configuration: Configuration,
+    network: Network,
+    intervention: Intervention | None = None,
 ) -> xr.Dataset:
     played = play(
         network,
-        configuration.task,
+        configuration.tested_on,
         configuration.test_episodes,
-        reset_every_trial=reset_every_trial,
+        intervention=intervention,
     )
     return behaviour(played.episodes, subject_names(network.seeds), {})

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pfc_metarl.errors import InputError
+from pfc_metarl.interventions import Reset
 from pfc_metarl.learning import Learner, LearningSettings, exploration_noise
 from pfc_metarl.memory import MEMORIES, Memory
 from pfc_metarl.memory.base import State, fill_uniform
@@ -148,13 +149,13 @@ def test_in_training_inputs_are_the_observation_and_what_was_done_and_earned_bef
         assert torch.equal(spy.learning[batch], right)
 
 
-@pytest.mark.parametrize("reset_every_trial", [False, True])
+@pytest.mark.parametrize("reset", [False, True])
 def test_in_recording_inputs_are_the_observation_and_what_was_done_and_earned_before(
-    settings: NetworkSettings, reset_every_trial: bool
+    settings: NetworkSettings, reset: bool
 ) -> None:
     task = Diary()
     network = Network(settings, task, SEEDS)
-    played = play(network, task, 5, reset_every_trial=reset_every_trial)
+    played = play(network, task, 5, intervention=Reset() if reset else None)
     assert isinstance(played.episodes, DiaryEpisodes)
     right = expected(played.episodes, settings)
     assert torch.equal(torch.stack(spied(network).acting), right)

@@ -30,6 +30,9 @@ OTHERS = {
     "final_entropy_cost": 0.0,
     "reward": 0.7,
     "stopping": Stopping(),
+    "horizon": 2,
+    "problems": 3,
+    "test_task": TwoStep(p_common=0.7),
 }
 """Other values of settings that take only a few, or that are None."""
 

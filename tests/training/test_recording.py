@@ -8,6 +8,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from pfc_metarl.interventions import Reset
 from pfc_metarl.memory import MEMORIES, Memory
 from pfc_metarl.memory.base import State
 from pfc_metarl.netcdf import save_tree
@@ -167,7 +168,7 @@ def test_the_memory_is_reset_at_the_start_of_every_trial_or_never(
         network_of(task, "clock"),
         task,
         EPISODES,
-        reset_every_trial=reset,
+        intervention=Reset() if reset else None,
         n_recorded=RECORDED,
     )
     step = torch.arange(task.steps)
