@@ -60,6 +60,7 @@ def play(
     *,
     intervention: Intervention | None = None,
     n_recorded: int = 0,
+    n_trials: int | None = None,
     purpose: Literal["test", "validation"] = "test",
 ) -> Played:
     """Let networks play the test episodes; their weights stay as they are.
@@ -79,6 +80,8 @@ def play(
     n_recorded
         Keep the memory's state in the first so many episodes. Takes
         4 bytes x steps x seeds x units x episodes for each part of the state.
+    n_trials
+        Play only so many trials of each episode (not for self-paced tasks); None: all.
     purpose
         "validation" for the episodes that decide when training may stop: others than
         the test's, so that no result is chosen by the episodes that it is shown on.
@@ -102,7 +105,10 @@ def play(
     observation = episodes.observation
     trials: list[Tensor] = []
     phases: list[Tensor] = []
-    for step in range(task.steps):
+    n_steps = task.steps
+    if n_trials is not None:
+        n_steps = min(n_steps, n_trials * task.steps_per_trial)
+    for step in range(n_steps):
         if episodes.active is not None and not episodes.active.any():
             break  # all are over
         trials.append(torch.as_tensor(episodes.trial))

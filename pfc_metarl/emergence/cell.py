@@ -1,0 +1,129 @@
+"""A cell: one condition with all its seeds, trained, frozen and judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from pfc_metarl.configuration import Configuration
+from pfc_metarl.emergence.criterion import measure
+from pfc_metarl.emergence.setting import SETTINGS
+from pfc_metarl.errors import InputError
+from pfc_metarl.netcdf import save_dataset
+from pfc_metarl.network import Network
+from pfc_metarl.simulation import (
+    TRAINING,
+    load_networks,
+    open_run,
+    provenance_attributes,
+    train_here,
+    trained,
+)
+from pfc_metarl.training import Progress
+
+MEASURED = "emergence.nc"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is trained, and by whose criterion it is judged.
+
+    Parameters
+    ----------
+    configuration
+        Task, network, outer algorithm and seeds of the condition.
+    setting
+        A key of :data:`pfc_metarl.emergence.setting.SETTINGS`; None: it is trained for
+        an experiment that has measures of its own.
+    """
+
+    configuration: Configuration
+    setting: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its run folder: equal cells, equal names."""
+        return self.configuration.folder_name()
+
+
+def is_finished(cell: Cell, root: Path) -> bool:
+    """Return whether a cell is trained and judged; it need not be run again.
+
+    Raises
+    ------
+    DataError
+        When one of its files is damaged.
+    """
+    if not (root / cell.name).is_dir():
+        return False
+    with open_run(cell.configuration, root) as run:
+        return run.has(TRAINING) and (cell.setting is None or run.has(MEASURED))
+
+
+def finish(cell: Cell, root: Path, report: Callable[[Progress], None]) -> None:
+    """Train and judge a cell, in this process, as far as that is not done.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    root
+        Its run folder is below it.
+    report
+        Told how far training is.
+
+    Raises
+    ------
+    InputError
+        When its folder cannot be written, or another process is at work in it.
+    DataError
+        When a finished file is damaged.
+    """
+    configuration = cell.configuration
+    with open_run(configuration, root) as run:
+        network = trained(configuration, run, report, train=train_here)
+        if cell.setting is not None and not run.has(MEASURED):
+            run.forget(MEASURED)
+            measured = measure(
+                configuration, network, SETTINGS[cell.setting].one_trial
+            ).assign_attrs(provenance_attributes(configuration))
+            save_dataset(measured, run / MEASURED)
+            run.enter(MEASURED)
+
+
+def networks(cell: Cell, root: Path) -> Network:
+    """Return the trained networks of a finished cell.
+
+    Raises
+    ------
+    InputError
+        When it is not finished.
+    """
+    with open_run(cell.configuration, root) as run:
+        if not run.has(TRAINING):
+            raise InputError(f"{run.path}: not finished; run it first")
+        return load_networks(cell.configuration, run)
+
+
+def measured(cell: Cell, root: Path) -> xr.Dataset:
+    """Return what a finished cell shows, with the course of its training.
+
+    Returns
+    -------
+    xarray.Dataset
+        Of :func:`pfc_metarl.emergence.criterion.measure`, and (seed,)
+        ``competent_at``, updates until it was first competent (-1: never), and
+        ``diverged_at``.
+
+    Raises
+    ------
+    InputError
+        When it is not finished.
+    """
+    with open_run(cell.configuration, root) as run:
+        if not run.has(TRAINING, MEASURED):
+            raise InputError(f"{run.path}: not finished; run it first")
+        result = xr.load_dataset(run / MEASURED, engine="h5netcdf")
+        training = xr.load_dataset(run / TRAINING, engine="h5netcdf")
+    return result.assign(training[["competent_at", "diverged_at"]])

@@ -1,0 +1,81 @@
+"""E2: without memory nothing is learned within an episode."""
+
+from collections.abc import Mapping
+
+import xarray as xr
+
+from pfc_metarl.configuration import Configuration
+from pfc_metarl.emergence.comparison import INTACT, Comparison, in_words
+from pfc_metarl.emergence.experiment import Claim
+from pfc_metarl.emergence.intervals import mean
+from pfc_metarl.emergence.setting import with_network
+
+NO_MEMORY = "no memory"
+HORIZONS = (1, 2, 5, 10)  # trials
+
+
+def reach(trials: int) -> str:
+    """Return what the condition of a horizon is called."""
+    return f"memory of {trials} trial{'s' if trials > 1 else ''}"
+
+
+class MemoryNeeded(Comparison):
+    """Take the memory away, or cut it to its last trials, in training and testing.
+
+    A network without memory, or at the beginning of a stretch, still sees its last
+    action and reward: one trial. The memory is cut by putting it back into its initial
+    state every so many trials, so that on average it reaches back half as far.
+    """
+
+    name = "E2"
+    title = "Memory is necessary"
+
+    def conditions(self, intact: Configuration) -> Mapping[str, Configuration]:
+        """Return the intact system, one without memory, and shorter and shorter ones."""
+        per_trial = intact.task.steps_per_trial
+        return {
+            INTACT: intact,
+            NO_MEMORY: with_network(intact, memory="none"),
+            **{
+                reach(trials): with_network(intact, horizon=trials * per_trial)
+                for trials in HORIZONS
+            },
+        }
+
+    def claims(self, results: xr.Dataset) -> list[Claim]:
+        """Judge: no better than one trial's memory without, better with more."""
+        rows = []
+        for setting in results.setting.values:
+            of = results.adaptation_index.sel(setting=setting)
+            one = float(results.one_trial_index.sel(setting=setting))
+            none = of.sel(condition=NO_MEMORY)
+            emerged = results.emerged.sel(setting=setting, condition=NO_MEMORY).sum()
+            within = bool((none <= one + 0.02).all())
+            rows.append(
+                Claim(
+                    f"{setting}: no learner emerges without memory",
+                    in_words(results, setting, NO_MEMORY),
+                    f"no seed emerges, none above one trial's memory (AI {one:.2f} "
+                    "+ 0.02)",
+                    "shown" if within and not emerged else "not shown",
+                )
+            )
+            names = [reach(trials) for trials in HORIZONS] + [INTACT]
+            means = [float(of.sel(condition=name).mean()) for name in names]
+            first = of.sel(condition=INTACT) - of.sel(condition=names[0])
+            gain = mean(first.values)
+            rises = all(b > a - 0.01 for a, b in zip(means, means[1:], strict=False))
+            rows.append(
+                Claim(
+                    f"{setting}: the further memory reaches, the more is learned",
+                    "AI "
+                    + ", ".join(
+                        f"{m:.2f} ({n})" for n, m in zip(names, means, strict=True)
+                    )
+                    + f"; intact - 1 trial {gain.estimate:.2f} "
+                    f"[{gain.low:.2f}, {gain.high:.2f}]",
+                    "rises throughout (within 0.01), gain above 0",
+                    "shown" if rises and gain.low > 0 else "not shown",
+                )
+            )
+        return rows

@@ -1,0 +1,99 @@
+"""E4: it takes a sequence of related tasks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import xarray as xr
+
+from pfc_metarl.configuration import Configuration
+from pfc_metarl.curriculum import Curriculum
+from pfc_metarl.emergence.comparison import INTACT, Comparison, in_words
+from pfc_metarl.emergence.experiment import Claim
+from pfc_metarl.emergence.intervals import mean
+
+PROBLEMS = (1, 2, 4, 8, 16, 64)
+UNRELATED = "unrelated trials"
+MARK = 0.2
+
+
+def limited_to(problems: int) -> str:
+    """Return what the condition of so many training problems is called."""
+    return f"{problems} problem{'s' if problems > 1 else ''}"
+
+
+class RelatedTasksNeeded(Comparison):
+    """Train on few problems, or on trials that have nothing in common.
+
+    Every seed draws its own few problems, so that with one, what is right in training
+    is right in half of the test episodes.
+    """
+
+    name = "E4"
+    title = "A sequence of related tasks is necessary"
+
+    def conditions(self, intact: Configuration) -> Mapping[str, Configuration]:
+        """Return training on 1, 2, ... problems, on all, and on unrelated trials."""
+        return {
+            **{
+                limited_to(n): replace(intact, curriculum=Curriculum(problems=n))
+                for n in PROBLEMS
+            },
+            INTACT: intact,
+            UNRELATED: replace(intact, curriculum=Curriculum(related=False)),
+        }
+
+    def claims(self, results: xr.Dataset) -> list[Claim]:
+        """Judge: no adaptation to held-out problems after one, or unrelated ones."""
+        rows = []
+        for setting in results.setting.values:
+            for condition in (limited_to(1), UNRELATED):
+                of = results.sel(setting=setting, condition=condition)
+                low, emerged = float(of.adaptation_index.max()), int(of.emerged.sum())
+                sides = of.p_correct_by_side
+                apart = (sides.max("side") - sides.min("side")).mean()
+                text = in_words(results, setting, condition)
+                if condition == limited_to(1):
+                    text += (
+                        f"; P(correct) {float(sides.max('side').mean()):.2f} on one "
+                        f"side and {float(sides.min('side').mean()):.2f} on the other "
+                        f"(apart by {float(apart):.2f})"
+                    )
+                rows.append(
+                    Claim(
+                        f"{setting}: no learner emerges from {condition}",
+                        text,
+                        f"no seed emerges, AI of every seed below {MARK}",
+                        "shown"
+                        if low < MARK and not emerged
+                        else ("not shown" if emerged else "depends"),
+                        ""
+                        if low < MARK or emerged
+                        else "on the mark: no seed emerges, but something is learned",
+                    )
+                )
+            of_index = results.adaptation_index.sel(setting=setting)
+            names = [limited_to(n) for n in PROBLEMS] + [INTACT]
+            means = [float(of_index.sel(condition=name).mean()) for name in names]
+            gain = mean(
+                of_index.sel(condition=INTACT) - of_index.sel(condition=names[0])
+            )
+            enough = [
+                name
+                for name in names
+                if results.emerged.sel(setting=setting, condition=name).all()
+            ]
+            rows.append(
+                Claim(
+                    f"{setting}: the more problems, the better the learner",
+                    "AI "
+                    + ", ".join(
+                        f"{m:.2f} ({n})" for n, m in zip(names, means, strict=True)
+                    )
+                    + f"; all - one {gain.estimate:.2f} [{gain.low:.2f}, "
+                    f"{gain.high:.2f}]; all seeds emerge from: "
+                    + (", ".join(enough) or "none"),
+                    "all problems better than one, lower bound above 0",
+                    "shown" if gain.low > 0 else "not shown",
+                )
+            )
+        return rows
