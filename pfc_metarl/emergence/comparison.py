@@ -9,7 +9,7 @@ import xarray as xr
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.emergence.cell import Cell
 from pfc_metarl.emergence.criterion import measure
-from pfc_metarl.emergence.experiment import Experiment, Plan, Runs
+from pfc_metarl.emergence.experiment import Claim, Experiment, Plan, Runs, Verdict
 from pfc_metarl.emergence.intervals import Interval, mean, wilson
 from pfc_metarl.emergence.setting import SETTINGS
 from pfc_metarl.network import Network
@@ -133,4 +133,47 @@ def in_words(results: xr.Dataset, setting: str, condition: str) -> str:
         f"[{share.low:.2f}, {share.high:.2f}], AI {found.estimate:.2f} "
         f"[{found.low:.2f}, {found.high:.2f}], seeds {float(seeds.min()):.2f} to "
         f"{float(seeds.max()):.2f}"
+    )
+
+
+def removal(
+    results: xr.Dataset, setting: str, condition: str, mark: str, within: xr.DataArray
+) -> Claim:
+    """Judge whether nothing emerges in a condition that lacks something.
+
+    That shows something only if the intact system emerges.
+
+    Parameters
+    ----------
+    results
+        Of :meth:`Comparison.analyse`, with the intact system.
+    setting, condition
+        Where, and which.
+    mark
+        In words, what its seeds must keep beside not emerging.
+    within
+        (seed,) whether each does.
+    """
+    emerged = results.emerged.sel(setting=setting)
+    n, n_intact = emerged.sizes["seed"], int(emerged.sel(condition=INTACT).sum())
+    n_emerged = int(emerged.sel(condition=condition).sum())
+    verdict: Verdict = "shown"
+    on = ""
+    if n_emerged:
+        verdict, on = "not shown", f"{n_emerged} of {n} seeds emerge without it"
+    elif not n_intact:
+        verdict, on = "not shown", "nothing emerges in the intact system either"
+    elif n_intact < n:
+        verdict, on = "depends", f"the intact system emerges in {n_intact} of {n} seeds"
+    elif not within.all():
+        verdict, on = (
+            "depends",
+            "on the mark: no seed emerges, but something is learned",
+        )
+    return Claim(
+        f"{setting}: no learner emerges with {condition}",
+        in_words(results, setting, condition),
+        f"no seed emerges; {mark}",
+        verdict,
+        on,
     )

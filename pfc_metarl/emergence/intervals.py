@@ -1,5 +1,6 @@
 """Intervals: of a fraction of seeds, of a mean over seeds, of the time to emergence."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -72,8 +73,8 @@ def sign_test(values: ArrayLike) -> float:
 class Survival(NamedTuple):
     """Share of seeds that has not emerged yet, by training: Kaplan and Meier's curve.
 
-    ``time`` is where the curve falls; ``share``, ``low`` and ``high`` hold from there
-    to the next. It is 1 before the first.
+    ``time`` is when a seed emerged or was no longer followed; ``share``, ``low`` and
+    ``high`` hold from there to the next. The share is 1 before the first.
     """
 
     time: NDArray[np.float64]
@@ -110,7 +111,8 @@ def kaplan_meier(time: ArrayLike, emerged: ArrayLike) -> Survival:
         )
     data = stats.CensoredData(times[happened], right=times[~happened])
     survival = stats.ecdf(data).sf
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # it has no bounds at 1 and 0
         bounds = survival.confidence_interval(LEVEL, method="log-log")
     return Survival(
         survival.quantiles,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import xarray as xr
 
 from pfc_metarl.configuration import Configuration
-from pfc_metarl.emergence.comparison import INTACT, Comparison, in_words
+from pfc_metarl.emergence.comparison import INTACT, Comparison, in_words, removal
 from pfc_metarl.emergence.experiment import Claim
 from pfc_metarl.emergence.setting import with_network
 
@@ -44,20 +44,9 @@ class InputsNeeded(Comparison):
         rows = []
         for setting in results.setting.values:
             for condition in (NO_REWARD, NO_ACTION, NEITHER):
-                of = results.sel(setting=setting, condition=condition)
-                low = bool((abs(of.adaptation_index) < MARK).all())
-                emerged = int(of.emerged.sum())
-                rows.append(
-                    Claim(
-                        f"{setting}: no learner emerges with {condition}",
-                        in_words(results, setting, condition),
-                        f"AI of every seed within {MARK} of 0",
-                        "shown" if low else ("depends" if not emerged else "not shown"),
-                        ""
-                        if low or emerged
-                        else "on the mark: no seed emerges, but something is learned",
-                    )
-                )
+                of = results.adaptation_index.sel(setting=setting, condition=condition)
+                mark = f"AI of every seed within {MARK} of 0"
+                rows.append(removal(results, setting, condition, mark, abs(of) < MARK))
             late = [in_words(results, setting, delayed(t)) for t in DELAYS]
             some = [
                 int(results.emerged.sel(setting=setting, condition=delayed(t)).sum())

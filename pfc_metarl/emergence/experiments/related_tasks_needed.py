@@ -7,7 +7,7 @@ import xarray as xr
 
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.curriculum import Curriculum
-from pfc_metarl.emergence.comparison import INTACT, Comparison, in_words
+from pfc_metarl.emergence.comparison import INTACT, Comparison, removal
 from pfc_metarl.emergence.experiment import Claim
 from pfc_metarl.emergence.intervals import mean
 
@@ -48,29 +48,18 @@ class RelatedTasksNeeded(Comparison):
         for setting in results.setting.values:
             for condition in (limited_to(1), UNRELATED):
                 of = results.sel(setting=setting, condition=condition)
-                low, emerged = float(of.adaptation_index.max()), int(of.emerged.sum())
-                sides = of.p_correct_by_side
-                apart = (sides.max("side") - sides.min("side")).mean()
-                text = in_words(results, setting, condition)
+                mark = f"AI of every seed below {MARK}"
+                within = of.adaptation_index < MARK
+                row = removal(results, setting, condition, mark, within)
                 if condition == limited_to(1):
-                    text += (
-                        f"; P(correct) {float(sides.max('side').mean()):.2f} on one "
-                        f"side and {float(sides.min('side').mean()):.2f} on the other "
-                        f"(apart by {float(apart):.2f})"
+                    sides = of.p_correct_by_side
+                    high, low = sides.max("side").mean(), sides.min("side").mean()
+                    text = (
+                        f"; P(correct) {float(high):.2f} where the choice that each "
+                        f"seed prefers is good, {float(low):.2f} where it is not"
                     )
-                rows.append(
-                    Claim(
-                        f"{setting}: no learner emerges from {condition}",
-                        text,
-                        f"no seed emerges, AI of every seed below {MARK}",
-                        "shown"
-                        if low < MARK and not emerged
-                        else ("not shown" if emerged else "depends"),
-                        ""
-                        if low < MARK or emerged
-                        else "on the mark: no seed emerges, but something is learned",
-                    )
-                )
+                    row = replace(row, statistic=row.statistic + text)
+                rows.append(row)
             of_index = results.adaptation_index.sel(setting=setting)
             names = [limited_to(n) for n in PROBLEMS] + [INTACT]
             means = [float(of_index.sel(condition=name).mean()) for name in names]

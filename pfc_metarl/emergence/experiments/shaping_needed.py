@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import xarray as xr
 
 from pfc_metarl.configuration import Configuration
-from pfc_metarl.emergence.comparison import INTACT, Comparison, in_words
+from pfc_metarl.emergence.comparison import INTACT, Comparison, removal
 from pfc_metarl.emergence.experiment import Claim
 from pfc_metarl.emergence.setting import with_learning
 
@@ -33,28 +33,16 @@ class ShapingNeeded(Comparison):
 
     def claims(self, results: xr.Dataset) -> list[Claim]:
         """Judge: an adaptation index below 0.2."""
-        rows = []
-        for setting in results.setting.values:
-            for condition in (RANDOM_MEMORY, UNTRAINED):
-                of = results.sel(setting=setting, condition=condition)
-                highest, emerged = (
-                    float(of.adaptation_index.max()),
-                    int(of.emerged.sum()),
-                )
-                if highest < MARK and not emerged:
-                    verdict, on = "shown", ""
-                elif not emerged:
-                    verdict = "depends"
-                    on = "on the mark: no seed emerges, but something is learned"
-                else:
-                    verdict, on = "not shown", ""
-                rows.append(
-                    Claim(
-                        f"{setting}: no learner emerges with {condition}",
-                        in_words(results, setting, condition),
-                        f"no seed emerges, AI of every seed below {MARK}",
-                        verdict,  # type: ignore[arg-type]
-                        on,
-                    )
-                )
-        return rows
+        mark = f"AI of every seed below {MARK}"
+        return [
+            removal(
+                results,
+                setting,
+                condition,
+                mark,
+                results.adaptation_index.sel(setting=setting, condition=condition)
+                < MARK,
+            )
+            for setting in results.setting.values
+            for condition in (RANDOM_MEMORY, UNTRAINED)
+        ]
