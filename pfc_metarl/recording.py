@@ -16,6 +16,7 @@ from torch import Tensor
 from pfc_metarl.dopamine import reward_prediction_error
 from pfc_metarl.interventions import Intervention, Moment, Seen
 from pfc_metarl.learning import exploration_noise
+from pfc_metarl.memory import Memory
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.seeds import Stream, generator
 from pfc_metarl.tasks.base import Episodes, Task, side_by_side
@@ -100,7 +101,8 @@ def play(
     inputs = network.blank_inputs(task.steps, n_episodes)
     parts = (network.n_observations, network.n_actions, 1)
     outputs, actions, rewards = [], [], []
-    states: list[tuple[Tensor, ...]] = []
+    states: list[dict[str, Tensor]] = []
+    kept = _recorded_parts(network.memory) if n_recorded else {}
     initial = state = network.memory.initial_state(n_episodes)
     observation = episodes.observation
     trials: list[Tensor] = []
@@ -129,9 +131,10 @@ def play(
         outputs.append(output)
         actions.append(action)
         rewards.append(reward)
-        states.append(tuple(part[..., :n_recorded].clone() for part in state))
+        states.append(
+            {name: state[part][..., :n_recorded].clone() for name, part in kept.items()}
+        )
     logits, value = network.logits_and_value(torch.stack(outputs))
-    names = network.memory.state_names if n_recorded else ()
     return Played(
         episodes=episodes,
         observation=inputs.steps[: len(actions), :, : network.n_observations].cpu(),
@@ -140,13 +143,22 @@ def play(
         policy=logits.softmax(2).cpu(),
         value=value.cpu(),
         states={
-            name: torch.stack([at_step[part] for at_step in states]).cpu()
-            for part, name in enumerate(names)
+            name: torch.stack([at_step[name] for at_step in states]).cpu()
+            for name in kept
         },
         trial=torch.stack(trials).cpu(),
         phase=torch.stack(phases).cpu(),
         n_recorded=n_recorded,
     )
+
+
+def _recorded_parts(memory: Memory) -> dict[str, int]:
+    """Places of the parts of the state that recordings have, by name."""
+    return {
+        name: part
+        for part, name in enumerate(memory.state_names)
+        if name not in memory.not_recorded
+    }
 
 
 def _begins(trials: Sequence[Tensor]) -> Tensor:
@@ -229,9 +241,10 @@ def recording(
         ``/trials``: trial table of all the episodes played. ``/steps``, for the
         recorded ones: (seed, episode, step) ``action``, ``reward``, ``value``, ``rpe``;
         with a further dimension ``observation``, ``policy`` and the memory's state by
-        ``unit``. ``trial`` and ``phase`` say where in its trial a step is ((step,), in
-        self-paced tasks (seed, episode, step)), ``session``
-        (seed, episode) which session of ``/trials`` an episode is: there are the
+        ``unit`` (a part with another number of units than the memory: by
+        ``<part>_unit``). ``trial`` and ``phase`` say where in its trial a step is
+        ((step,), in self-paced tasks (seed, episode, step)), ``session`` (seed,
+        episode) which session of ``/trials`` an episode is: there are the
         latents. The RPE of the last step takes the future to be worth nothing, which
         the network, not knowing that the episode ends, does not expect.
     """
@@ -249,7 +262,9 @@ def recording(
     }
     for name, values in played.states.items():
         meaning = f"{name} state after the observation"
-        variables[name] = _by_step(values, n_recorded, meaning, "1", "unit")
+        # Parts of another size than the memory's have a dimension of their own.
+        unit = "unit" if values.shape[2] == network.memory.n_units else f"{name}_unit"
+        variables[name] = _by_step(values, n_recorded, meaning, "1", unit)
     n_episodes = played.reward.shape[-1]
     first_session = np.arange(len(network.seeds))[:, None] * n_episodes
     steps = xr.Dataset(

@@ -26,6 +26,9 @@ class Memory(nn.Module, ABC):
     state_names: tuple[str, ...]
     """What the tensors of the state are called in a recording."""
 
+    not_recorded: frozenset[str] = frozenset()
+    """Those that are left out of recordings, as too large and copies of others."""
+
     def __init__(self, n_seeds: int, n_inputs: int, n_units: int) -> None:
         super().__init__()
         self.n_seeds, self.n_inputs, self.n_units = n_seeds, n_inputs, n_units

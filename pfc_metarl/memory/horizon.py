@@ -32,6 +32,7 @@ class Horizon(Memory):
             raise InputError(f"horizon is {steps} steps; expected 1 or more, or None")
         self.memory, self.steps = memory, steps
         self.state_names = ("steps_since_reset", *memory.state_names)
+        self.not_recorded = memory.not_recorded
         # Moves with the module, and is no parameter: tells dtype and device.
         self._like = nn.Buffer(torch.zeros(()), persistent=False)
 

@@ -21,10 +21,13 @@ class RNN(Memory):
 
         h <- tanh(W x + U h + b)
 
-    A memory without gates. Weights begin uniform within 1/sqrt(n_units), the initial
-    state at zero, as in the LSTM (a guess: torch's default).
+    A memory without gates. The recurrent weights begin orthogonal, so that at first
+    nothing that is remembered grows or fades: from uniform ones, as in the LSTM, few
+    seeds learn a bandit. The others begin uniform within 1/sqrt(n_units), the initial
+    state at zero (a guess: torch's default).
 
-    Source: Elman 1990 (Cognitive Science 14:179).
+    Sources: Elman 1990 (Cognitive Science 14:179); orthogonal weights: Saxe, McClelland
+    & Ganguli 2014 (arXiv:1312.6120).
     """
 
     state_names = ("hidden",)
@@ -38,8 +41,12 @@ class RNN(Memory):
 
     def initialise(self, seed: int, generator: torch.Generator) -> None:
         """Draw the parameters of one seed."""
-        weights = (self.input_weight, self.recurrent_weight, self.bias)
+        weights = (self.input_weight, self.bias)
         fill_uniform(weights, seed, self.n_units**-0.5, generator)
+        recurrent = torch.empty(self.recurrent_weight.shape[1:])
+        nn.init.orthogonal_(recurrent, generator=generator)
+        with torch.no_grad():
+            self.recurrent_weight[seed] = recurrent.to(self.recurrent_weight)
 
     def initial_state(self, batch: int) -> State:
         """Return the learned initial state, (seed, unit, episode)."""

@@ -93,12 +93,17 @@ def test_a_step_follows_the_equation(rnn: RNN, inputs: Tensor) -> None:
         np.testing.assert_allclose(hidden[1, :, episode, None], expected, atol=1e-14)
 
 
-def test_weights_begin_within_their_bound_and_the_state_at_zero() -> None:
+def test_recurrent_weights_begin_orthogonal_others_in_bounds_the_state_at_zero() -> (
+    None
+):
     memory = RNN(1, 6, 16)
     memory.initialise(0, torch.Generator().manual_seed(0))
-    for weight in (memory.input_weight, memory.recurrent_weight, memory.bias):
+    for weight in (memory.input_weight, memory.bias):
         assert weight.abs().max() <= 0.25
-        assert weight.abs().max() > 0.24 if weight.numel() > 100 else True
         assert (weight > 0).any()
         assert (weight < 0).any()
+    recurrent = memory.recurrent_weight[0]
+    torch.testing.assert_close(
+        recurrent @ recurrent.T, torch.eye(16), rtol=0, atol=1e-6
+    )
     assert not any(part.any() for part in memory.initial_state(3))
