@@ -1,6 +1,7 @@
 """Settings: what the experiments train on, what they test on, and how they train."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pfc_metarl.configuration import FAST, FAST_BANDIT, Configuration
 from pfc_metarl.learning import LearningSettings
@@ -74,7 +75,7 @@ SETTINGS = {
 """By name; the correlated bandit is tested on 0.25/0.75 (Wang et al. 2018, Fig. 1)."""
 
 
-def with_network(configuration: Configuration, **settings: object) -> Configuration:
+def with_network(configuration: Configuration, **settings: Any) -> Configuration:
     """Return a configuration with other network settings.
 
     Compiled kernels are for the LSTM without a horizon; others get torch's.
@@ -85,6 +86,6 @@ def with_network(configuration: Configuration, **settings: object) -> Configurat
     return replace(configuration, network=network, kernels=kernels)
 
 
-def with_learning(configuration: Configuration, **settings: object) -> Configuration:
+def with_learning(configuration: Configuration, **settings: Any) -> Configuration:
     """Return a configuration with other settings of the slow learning."""
     return replace(configuration, learning=replace(configuration.learning, **settings))

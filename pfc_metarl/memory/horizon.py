@@ -68,6 +68,6 @@ class Horizon(Memory):
         filled = nn.functional.pad(inputs, (0, 0) * 3 + (0, n * self.steps - steps))
         # (stretch x step, seed, input, episode) to (step, seed, input, stretch x ...).
         stretches = filled.unflatten(0, (n, self.steps)).permute(1, 2, 3, 0, 4)
-        outputs = self.memory(stretches.flatten(3), local_credit)
+        outputs: Tensor = self.memory(stretches.flatten(3), local_credit)
         outputs = outputs.unflatten(3, (n, batch)).permute(3, 0, 1, 2, 4)
         return outputs.flatten(0, 1)[:steps]
