@@ -99,7 +99,9 @@ class Slots(Memory):
         age = (latest + 1 - number).transpose(1, 2)
         score = torch.einsum("shdb,sjdb->shjb", query, keys)
         score = score - softplus(self.forgetting).unsqueeze(2) * age
-        score = score.masked_fill(number.transpose(1, 2) == 0, -math.inf)
+        empty = number.transpose(1, 2) == 0
+        # Not minus infinity: a lesion may leave no slot at all, which reads as zeros.
+        score = score.masked_fill(empty, torch.finfo(score.dtype).min)
         found = torch.cat([values, followed_by], dim=2)
         read = torch.einsum("shjb,sjdb->shdb", score.softmax(2), found).flatten(1, 2)
         output = self.input_weight @ inputs + self.read_weight @ read + self.bias

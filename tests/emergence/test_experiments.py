@@ -107,7 +107,7 @@ def test_conditions_differ_in_what_they_remove_and_nothing_else(
             "network.units",
             "learning.updates",
             "learning.learning_rate",
-            "learning.entropy_cost",
+            "learning.final_learning_rate",
             "learning.max_gradient_norm",
         },
         "2x2x2": {"network.memory", "learning.memory_learns", "curriculum.problems"},

@@ -1,6 +1,7 @@
 """Every registered memory keeps the contract of the memory protocol."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.func import functional_call
 
 from pfc_metarl.errors import InputError
 from pfc_metarl.memory import MEMORIES, Memory, memory_class, register
+from pfc_metarl.memory.base import State
 
 SEEDS, INPUTS, UNITS, EPISODES, STEPS = 3, 5, 8, 4, 7
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-9}
@@ -63,13 +65,22 @@ def random_inputs(
     return torch.randn(shape, generator=draw).to(dtype)
 
 
-def stepped(memory: Memory, inputs: Tensor) -> Tensor:
-    state = memory.initial_state(inputs.shape[-1])
-    outputs = []
+def followed(
+    memory: Memory, inputs: Tensor, state: State | None = None
+) -> tuple[list[Tensor], list[State]]:
+    """Outputs of single steps, and the states after them; None: the initial state."""
+    if state is None:
+        state = memory.initial_state(inputs.shape[-1])
+    outputs, states = [], []
     for at_step in inputs:
         output, state = memory.forward_step(at_step, state)
         outputs.append(output)
-    return torch.stack(outputs)
+        states.append(state)
+    return outputs, states
+
+
+def stepped(memory: Memory, inputs: Tensor) -> Tensor:
+    return torch.stack(followed(memory, inputs)[0])
 
 
 def acted(memory: Memory, inputs: Tensor) -> Tensor:
@@ -185,8 +196,8 @@ def test_the_past_matters_if_and_only_if_there_is_a_state(name: str) -> None:
     changed = inputs.clone()
     changed[0] += 1
     for run in (memory, lambda x: stepped(memory, x), lambda x: acted(memory, x)):
-        later, later_changed = run(inputs)[-1], run(changed)[-1]
-        depends = (later != later_changed).any(1)  # (seed, episode)
+        later, later_changed = run(inputs)[1:], run(changed)[1:]
+        depends = (later != later_changed).any(0).any(1)  # (seed, episode)
         assert depends.all() if memory.state_names else not depends.any()
 
 
@@ -247,12 +258,15 @@ def test_every_weight_of_every_seed_is_set(name: str) -> None:
 def test_the_state_has_the_parts_that_its_names_say(name: str) -> None:
     memory = made(name)
     begin = memory.initial_state(EPISODES)
-    _, later = memory.forward_step(random_inputs()[0], begin)
-    assert len(begin) == len(later) == len(memory.state_names)
+    _, states = followed(memory, random_inputs())
     assert len(set(memory.state_names)) == len(memory.state_names)
-    for before, after in zip(begin, later, strict=True):
-        assert before.shape == after.shape
-        assert (before.shape[0], before.shape[-1]) == (SEEDS, EPISODES)
+    for state in (begin, *states):
+        assert isinstance(state, tuple)
+        assert len(state) == len(memory.state_names)
+        for first, part in zip(begin, state, strict=True):
+            assert part.dim() == 3
+            assert (part.shape[0], part.shape[2]) == (SEEDS, EPISODES)
+            assert (part.shape, part.dtype) == (first.shape, torch.float64)
 
 
 def test_the_state_has_names_of_its_own_in_a_recording(name: str) -> None:
@@ -269,16 +283,62 @@ def test_stepping_leaves_the_state_before_as_it_was(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, state, strict=True))
 
 
-def test_an_episode_goes_on_from_a_state_that_was_put_aside(name: str) -> None:
-    memory, inputs = made(name), random_inputs()
-    state = memory.initial_state(EPISODES)
-    for at_step in inputs[:3]:
-        _, state = memory.forward_step(at_step, state)
-    aside = tuple(part.detach().clone() for part in state)
+def test_an_episode_goes_on_from_a_state_that_was_saved(
+    name: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    memory, inputs = made(name, dtype), random_inputs(dtype)
+    outputs, (*_, state) = followed(memory, inputs[:3])
+    torch.save((memory.state_dict(), state), tmp_path / "mid-episode.pt")
     memory.forward_step(inputs[0], state)  # what comes in between
-    for step in range(3, STEPS):
-        output, aside = memory.forward_step(inputs[step], aside)
-        torch.testing.assert_close(output, memory(inputs)[step], rtol=0, atol=1e-9)
+    weights, saved = torch.load(tmp_path / "mid-episode.pt", weights_only=True)
+    another = MEMORIES[name](SEEDS, INPUTS, UNITS).to(dtype)
+    another.load_state_dict(weights)
+    outputs += followed(another, inputs[3:], saved)[0]
+    assert torch.equal(torch.stack(outputs), stepped(memory, inputs))
+
+
+def test_with_the_initial_state_put_back_an_episode_begins_anew(name: str) -> None:
+    memory, inputs = made(name), random_inputs()
+    followed(memory, inputs[:3])  # leaves nothing behind but the state
+    outputs, _ = followed(memory, inputs[3:], memory.initial_state(EPISODES))
+    torch.testing.assert_close(
+        torch.stack(outputs), memory(inputs[3:]), rtol=0, atol=1e-9
+    )
+
+
+def test_the_initial_state_put_back_in_some_episodes_leaves_the_others(
+    name: str,
+) -> None:
+    memory, inputs = made(name), random_inputs()
+    _, (*_, state) = followed(memory, inputs[:3])
+    now = torch.arange(EPISODES) % 2 == 0
+    reset = tuple(
+        torch.where(now, first, part)
+        for first, part in zip(memory.initial_state(EPISODES), state, strict=True)
+    )
+    outputs = torch.stack(followed(memory, inputs[3:], reset)[0])
+    kept, anew = memory(inputs)[3:], memory(inputs[3:])
+    torch.testing.assert_close(outputs, torch.where(now, anew, kept), rtol=0, atol=1e-9)
+
+
+def test_a_lesion_of_the_state_changes_what_follows(name: str) -> None:
+    memory, inputs = made(name), random_inputs()
+    _, (*_, state) = followed(memory, inputs[:3])
+    nothing = tuple(torch.zeros_like(part) for part in state)
+    lesioned = torch.stack(followed(memory, inputs[3:], nothing)[0])
+    assert torch.isfinite(lesioned).all()
+    differs = (lesioned != stepped(memory, inputs)[3:]).any(0).any(1)
+    assert differs.all() if memory.state_names else not differs.any()
+
+
+def test_no_part_of_the_state_is_without_effect(name: str) -> None:
+    memory, inputs = made(name), random_inputs()
+    _, (*_, state) = followed(memory, inputs[:3])
+    intact = torch.stack(followed(memory, inputs[3:], state)[0])
+    for at, part in enumerate(memory.state_names):
+        lesioned = (*state[:at], torch.zeros_like(state[at]), *state[at + 1 :])
+        outputs = torch.stack(followed(memory, inputs[3:], lesioned)[0])
+        assert (outputs != intact).any(0).any(1).all(), part
 
 
 def test_an_unknown_memory_is_refused_with_the_names_there_are() -> None:
