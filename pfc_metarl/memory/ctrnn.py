@@ -21,7 +21,8 @@ from pfc_metarl.memory.base import (
 class CTRNN(Memory):
     """Continuous-time rate units that obey Dale's law, initial state learned.
 
-    Currents x decay with their time constants tau while they are driven by rates r:
+    Currents x decay with their time constants tau while rates r and inputs u drive
+    them,
 
         tau dx/dt = -x + W_rec r + W_in u + b        r = [x]_+, up to a ceiling
 
@@ -29,26 +30,33 @@ class CTRNN(Memory):
 
         x <- (1 - alpha) x + alpha (W_rec r + W_in u + b)
 
-    **Dale's law.** W_rec = abs(W) D, D diagonal: +1 for the first 80 % of the units,
-    which excite, -1 for the others, which inhibit. No unit connects to itself. What
-    comes from other areas excites, W_in >= 0, and only excitatory units project to
-    other areas: the output, which the heads see, is their rates, and 0 for the others.
+    **Dale's law.** W_rec = abs(W) M, element by element. M has the signs: + in the
+    columns of the first 80 % of the units, which excite, - in those of the others,
+    which inhibit, 0 on the diagonal, for no unit connects to itself. Its sizes make
+    inhibition as much stronger as it is rarer, so that a unit's inputs cancel on
+    average. What comes from other areas excites, W_in >= 0, and only excitatory units
+    project to other areas: the output, which the heads see, is their rates, and 0 for
+    the others.
 
-    **Initial values.** Strengths are gamma distributed (shape 2), inhibition as much
-    stronger as it is rarer, so that a unit's inputs cancel on average, scaled to a
-    spectral radius of W_rec; x at 0.1, b at 0; W_in uniform up to 1/sqrt(n_inputs).
+    **Initial values.** W gamma distributed (shape 2), scaled to a spectral radius of
+    W_rec; x at 0.1, b at 0; W_in uniform up to 1/sqrt(n_inputs).
 
-    Sources: equations, Dale's law, shares, gamma, balance, W_in >= 0, the excitatory
-    readout, learned x and its 0.1: Song, Yang & Wang 2016 (PLoS Comput Biol
-    12:e1004792) and its code, pycog. abs(W) and the range of W_in: Yang & Wang 2020
-    (Neuron 107:1048), code; Song et al. prefer [W]_+, in which a weight that reaches 0
-    learns no more. Time constants learned through a sigmoid, a ceiling on the rates:
-    Kim, Li & Sejnowski 2019 (PNAS 116:22811), code spikeRNN.
+    Sources: equations, Dale's law, shares, M, gamma, W_in >= 0, the excitatory readout,
+    learned initial x and its 0.1: Song, Yang & Wang 2016 (PLoS Comput Biol 12:e1004792)
+    and its code, pycog. abs(W) and the range of W_in: Yang & Wang 2020 (Neuron
+    107:1048), code; Song et al. prefer [W]_+, in which a weight that reaches 0 learns
+    no more. Time constants learned through a sigmoid, a ceiling on the rates: Kim, Li &
+    Sejnowski 2019 (PNAS 116:22811), code.
 
     Departures. No noise is added to x: all that is random in an episode is on the
-    task's tape and in the choice of actions. Weights of the heads may have any sign
-    (in Song et al. they excite), and so may inputs (a reward of -1 inhibits). b is
-    learned (there an option). Time constants and spectral radius: see below.
+    task's tape and in the choice of actions. The heads' weights may have any sign (in
+    Song et al. they excite), and so may inputs: a reward of -1 inhibits. b is learned
+    (there an option). For initial time constants and spectral radius see below.
+
+    Raises
+    ------
+    InputError
+        When there are too few units: fewer than 2 that excite.
     """
 
     state_names = ("current",)
@@ -58,44 +66,46 @@ class CTRNN(Memory):
     inhibitory_share = 0.2  # Song et al. 2016: 4 excitatory units to 1 inhibitory
     first_current = 0.1  # Song et al. 2016, code
 
-    initial_alpha = 0.8
+    first_alpha = 0.8
     """dt / tau at the beginning, per step; each unit learns its own, within 0 and 1.
 
-    A guess. The papers have 0.2, steps of 20 ms with tau = 100 ms; a step here is an
-    event, which a unit must take up before the next. That they differ among units,
-    and reach over many trials, is so in cortex: Bernacchia et al. 2011 (Nat Neurosci
-    14:366). Learned alphas learn the two-step task sooner than fixed ones.
+    A guess. The papers have 0.2 (a step of 20 ms, tau of 100 ms); a step here is a
+    whole event, and units must take it up before the next. Kept at 0.2 in all units the
+    two-step task is hardly learned, at 0.5 slowly, at 0.8 well. That units come to
+    differ is as in cortex, whose traces of reward last from a fraction of a second to
+    many trials: Bernacchia et al. 2011 (Nat Neurosci 14:366).
     """
 
     spectral_radius = 0.9
     """Of W_rec at the beginning; dimensionless.
 
-    A guess. Song et al. 2016 take 1.5 for trials of some tens of steps; with 100 steps
-    or more that made the rates of about one network in seven grow without bound.
+    A guess. Song et al. 2016, code, begin at 1.5, for trials of some tens of steps. In
+    100 steps of a bandit that lets the rates of every fifth network run up to the
+    ceiling before it has learned anything, 0.9 those of one in a hundred.
     """
 
     max_rate = 20.0
     """Ceiling of the rates, in the arbitrary unit of the currents.
 
-    Kim et al. 2019, code. Far above the rates that occur; networks that come to run
-    away while they learn stay finite, and can learn not to.
+    Kim et al. 2019, code. Rates begin around 1. Without a ceiling those of a network in
+    which excitation wins grow without bound, and its loss is no finite number.
     """
 
     def __init__(self, n_seeds: int, n_inputs: int, n_units: int) -> None:
         super().__init__(n_seeds, n_inputs, n_units)
-        if n_units < 2:
-            raise InputError(
-                f"units is {n_units}; expected 2 or more with memory 'ctrnn': "
-                "one that excites and one that inhibits"
-            )
         n_inhibitory = max(1, round(self.inhibitory_share * n_units))
         self.n_excitatory = n_units - n_inhibitory
+        if self.n_excitatory < 2:
+            raise InputError(
+                f"units is {n_units}, of which {n_inhibitory} inhibit; expected at "
+                "least 2 others, or no unit is excited; use more units"
+            )
         self.input_weight = nn.Parameter(torch.empty(n_seeds, n_units, n_inputs))
         self.recurrent_weight = nn.Parameter(torch.empty(n_seeds, n_units, n_units))
         self.bias = nn.Parameter(torch.zeros(n_seeds, n_units, 1))
         begin = torch.full((n_seeds, n_units, 1), self.first_current)
         self.initial_current = nn.Parameter(begin)
-        logit = math.log(self.initial_alpha / (1 - self.initial_alpha))
+        logit = math.log(self.first_alpha / (1 - self.first_alpha))
         self.alpha_logit = nn.Parameter(torch.full((n_seeds, n_units, 1), logit))
         # No parameter; moves with the module.
         self.wiring = nn.Buffer(_wiring(self.n_excitatory, n_units), persistent=False)
@@ -159,11 +169,12 @@ def _wiring(n_excitatory: int, n_units: int) -> Tensor:
     In every row excitation and inhibition sum to the same, and the squares to 1. Only
     a single inhibitory unit, which gets no inhibition, is not balanced.
     """
-    wiring = 1 - torch.eye(n_units)
+    wiring = torch.ones(n_units, n_units).fill_diagonal_(0)
     excitation, inhibition = wiring.split((n_excitatory, n_units - n_excitatory), 1)
     n_inhibiting = inhibition.sum(1, keepdim=True).clamp_min(1)
     inhibition *= -excitation.sum(1, keepdim=True) / n_inhibiting
-    return wiring / wiring.norm(dim=1, keepdim=True)
+    length: Tensor = wiring.square().sum(1, keepdim=True).sqrt()
+    return wiring / length
 
 
 class _Step(NamedTuple):

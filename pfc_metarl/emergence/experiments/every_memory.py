@@ -22,6 +22,8 @@ MEMORIES = ("lstm", "gru", "rnn", "ctrnn", "slots", "episodic-lstm", "attention"
 
 LEARNING: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("bandit", "gru"): {"learning_rate": 3e-3},
+    ("bandit", "ctrnn"): {"learning_rate": 1e-2},
+    ("two-step", "ctrnn"): {"updates": 400},
     ("bandit", "attention"): {"final_learning_rate": 0.0},
     ("two-step", "attention"): {"learning_rate": 5e-3},
     ("bandit", "rnn"): {"learning_rate": 1e-3, "updates": 300},
