@@ -35,7 +35,9 @@ def correct(episodes: Episodes) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def levels(task: Task, n_episodes: int) -> xr.Dataset:
+def levels(
+    task: Task, n_episodes: int, names: tuple[str, ...] | None = None
+) -> xr.Dataset:
     """Let the players of a task play the test episodes that the networks play.
 
     Parameters
@@ -44,6 +46,8 @@ def levels(task: Task, n_episodes: int) -> xr.Dataset:
         With two options and an ideal observer.
     n_episodes
         Number of episodes.
+    names
+        Which players; None: all that know something.
 
     Returns
     -------
@@ -60,7 +64,7 @@ def levels(task: Task, n_episodes: int) -> xr.Dataset:
     curves = {
         name: _curve(player.play(tape, generator(TEST_SEED, "observer")))
         for name, player in players(task).items()
-        if name != "random"  # exactly CHANCE
+        if (name in names if names else name != "random")  # random: exactly CHANCE
     }
     return xr.Dataset(
         {"p_correct": (("player", "trial"), np.stack(list(curves.values())))},
@@ -86,4 +90,4 @@ def adaptation_index(accuracy: xr.DataArray, ideal: float) -> xr.DataArray:
 
 def level(task: Task, n_episodes: int, player: str = IDEAL) -> float:
     """Return the mean accuracy of a player over an episode's trials."""
-    return float(levels(task, n_episodes).p_correct.sel(player=player).mean())
+    return float(levels(task, n_episodes, (player,)).p_correct.mean())

@@ -40,6 +40,10 @@ LSTM's, three of four GRUs learned the bandit; no RNN was tried with them here.
 """
 
 
+FEWEST_UNITS = 3
+"""That every memory takes: two excitatory units and an inhibitory one."""
+
+
 class EveryMemory(Comparison):
     """The same problems and episodes for every memory, at matched parameters."""
 
@@ -111,7 +115,7 @@ def matched_units(memory: str, size: int, task: Task) -> int:
     task
         Gives the numbers of inputs and actions.
     """
-    units = 1
+    units = FEWEST_UNITS
     while n_parameters(memory, units + 1, task) <= size:
         units += 1
     too_small = size - n_parameters(memory, units, task)
