@@ -2,7 +2,8 @@
 
 :func:`fit` estimates a model of :data:`MODELS` per subject, :func:`compare` sets models
 side by side, :func:`predict` gives a model's values and likelihood trial by trial, and
-:func:`rpe` the reward prediction errors of model-based and model-free learners.
+:func:`rpe` the reward prediction errors of model-based and model-free learners, which
+:func:`rpe_statistics` sets beside a network's.
 """
 
 from pfc_metarl.fits.comparison import compare
@@ -10,6 +11,16 @@ from pfc_metarl.fits.estimation import fit
 from pfc_metarl.fits.model import Model, Parameter
 from pfc_metarl.fits.prediction import predict
 from pfc_metarl.fits.rpe import rpe
+from pfc_metarl.fits.rpe_statistics import rpe_statistics
 from pfc_metarl.fits.two_step import MODELS
 
-__all__ = ["MODELS", "Model", "Parameter", "compare", "fit", "predict", "rpe"]
+__all__ = [
+    "MODELS",
+    "Model",
+    "Parameter",
+    "compare",
+    "fit",
+    "predict",
+    "rpe",
+    "rpe_statistics",
+]

@@ -1,7 +1,5 @@
 """The numbers of the two-step figure, for agents, the ideal observer and rats."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -9,13 +7,13 @@ from numpy.typing import NDArray
 from pfc_metarl.analysis import (
     history_regression,
     learning_curve,
+    network_rpe,
     reversal_aligned_choice,
-    rpe_regression,
     stay_probability,
 )
 from pfc_metarl.configuration import Configuration
 from pfc_metarl.errors import InputError
-from pfc_metarl.fits import MODELS, compare, fit, rpe
+from pfc_metarl.fits import MODELS, compare, fit, rpe_statistics
 from pfc_metarl.recording import TEST_SEED, behaviour
 from pfc_metarl.seeds import generator
 from pfc_metarl.simulation import provenance_attributes
@@ -23,7 +21,6 @@ from pfc_metarl.tasks.observers.two_step import TwoStepObserver
 from pfc_metarl.tasks.two_step import TwoStep
 from pfc_metarl.trials import select
 
-Values = NDArray[np.float64]
 _LEVEL_EPISODES = 20_000
 
 
@@ -115,81 +112,6 @@ def fit_statistics(table: xr.Dataset) -> dict[str, xr.Dataset]:
     return {**named, "comparison": compare(list(fits.values()))}
 
 
-def rpe_statistics(
-    table: xr.Dataset,
-    network: Mapping[str, Values],
-    fits: Mapping[str, xr.Dataset],
-) -> dict[str, xr.Dataset]:
-    """Regress the networks' RPE on those of model-based and model-free learners.
-
-    Parameters
-    ----------
-    table
-        Trial table of the recorded episodes.
-    network
-        Its RPE by epoch, (trial,), from :func:`network_rpe`.
-    fits
-        From :func:`fit_statistics`: they give the learners' rates.
-
-    Returns
-    -------
-    dict
-        ``rpe``: explained variances; ``rpe_by_trial``: the RPEs themselves.
-    """
-    learners = {
-        name: rpe(name, table, fits[f"fit_{name}"])
-        for name in ("model-based", "model-free")
-    }
-    by_epoch = {
-        name: {epoch: values[epoch].values for epoch in network}
-        for name, values in learners.items()
-    }
-    regression = rpe_regression(
-        table, network, by_epoch["model-based"], by_epoch["model-free"]
-    )
-    by_trial = xr.Dataset(
-        {
-            f"{name}_{epoch}": ("trial", np.asarray(values, dtype="float32"))
-            for name, epochs in {"network": network, **by_epoch}.items()
-            for epoch, values in epochs.items()
-        },
-        coords={"subject": ("trial", table.subject.values)},
-    )
-    return {"rpe": regression, "rpe_by_trial": by_trial}
-
-
-def network_rpe(
-    steps: xr.Dataset, session: NDArray[np.int32], trial: NDArray[np.int32]
-) -> dict[str, Values]:
-    """Find the networks' RPE of given trials in a recording.
-
-    Parameters
-    ----------
-    steps
-        ``/steps`` of a recording of the two-step task.
-    session, trial
-        (trial,) whose RPE is wanted, numbered as in the recording's ``/trials``.
-
-    Returns
-    -------
-    dict
-        (trial,) ``stage2``: on reaching the second-step state, the RPE of the choice;
-        ``reward``: on the outcome. The latter is NaN on the last trial of an episode,
-        whose end the networks cannot foresee.
-    """
-    known = steps.session.values.ravel()
-    order = np.argsort(known)
-    row = order[np.searchsorted(known, session, sorter=order)]
-
-    def at(phase: str) -> Values:
-        one_step = steps.rpe.isel(step=steps.phase.values == phase).values
-        values: Values = one_step.reshape(len(known), -1)[row, trial].astype(float)
-        return values
-
-    last = trial == steps.trial.values.max()
-    return {"stage2": at("choice"), "reward": np.where(last, np.nan, at("state2"))}
-
-
 def statistics(
     configuration: Configuration,
     agents: xr.Dataset,
@@ -224,12 +146,13 @@ def statistics(
     recorded = select(agents, keep)
     place = agents.session.values[keep], agents.trial_in_session.values[keep]
     fits = fit_statistics(recorded)
+    by_model = {name: fits[f"fit_{name}"] for name in MODELS}
     groups = {
         "agents": {
             **behaviour_statistics(agents),
             "within_episode": learning_curve(agents),
             **fits,
-            **rpe_statistics(recorded, network_rpe(steps, *place), fits),
+            **rpe_statistics(recorded, network_rpe(steps, *place), by_model),
         },
         "observer": {
             **behaviour_statistics(observer),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -102,7 +103,12 @@ class Reset(Intervention):
         if self.trials is not None:
             here = torch.tensor(self.trials, device=moment.trial.device)
             now = now & torch.isin(moment.trial, here)
-        return now.unsqueeze(-2) if now.dim() else now
+        return _by_feature(now)
+
+
+def _by_feature(now: Tensor) -> Tensor:
+    """Give (seed, episode) a place for features, (seed, 1, episode); () stays."""
+    return now.unsqueeze(-2) if now.dim() else now
 
 
 @dataclass(frozen=True)
@@ -160,3 +166,176 @@ def silenced(values: Tensor, units: Sequence[int]) -> Tensor:
             f"units are {tuple(units)}; expected numbers below {values.shape[1]}"
         )
     return values.index_fill(1, torch.tensor(units, device=values.device), 0.0)
+
+
+@dataclass(frozen=True)
+class FlippedReward(Intervention):
+    """Show each outcome of 0 as 1, and of 1 as 0; what is paid stays as it is.
+
+    Only outcomes are flipped, which are seen at the first step of the trial that
+    follows; so the memory must see rewards without further delay.
+    """
+
+    def inputs(self, seen: Seen, moment: Moment) -> Seen:
+        """Return the inputs, the reward r as 1 - r where it is an outcome."""
+        outcome = _by_feature(moment.begins)
+        return seen._replace(reward=torch.where(outcome, 1 - seen.reward, seen.reward))
+
+
+@dataclass(frozen=True)
+class PermutedReward(Intervention):
+    """Show each outcome to another episode; what is paid stays as it is.
+
+    In every trial outcomes are dealt out anew among the episodes, for all networks
+    alike: on average rewards are as they were, but no longer tell about the choice.
+
+    Parameters
+    ----------
+    seed
+        Of the permutations.
+    """
+
+    seed: int = 0
+
+    def inputs(self, seen: Seen, moment: Moment) -> Seen:
+        """Return the inputs, the rewards permuted where they are outcomes.
+
+        Raises
+        ------
+        InputError
+            In self-paced tasks, whose episodes are not at the same place in a trial.
+        """
+        if moment.begins.dim():
+            raise InputError(
+                "rewards cannot be permuted among the episodes of a self-paced task; "
+                "expected one whose episodes go in lockstep"
+            )
+        if not moment.begins:
+            return seen
+        rng = np.random.default_rng([self.seed, moment.step])
+        order = torch.from_numpy(rng.permutation(seen.reward.shape[-1]))
+        return seen._replace(reward=seen.reward[..., order.to(seen.reward.device)])
+
+
+@dataclass(frozen=True)
+class ScaledObservation(Intervention):
+    """Show the observation multiplied by a factor."""
+
+    factor: float
+
+    def inputs(self, seen: Seen, moment: Moment) -> Seen:
+        """Return the inputs with the observation multiplied."""
+        return seen._replace(observation=self.factor * seen.observation)
+
+
+class Directions(NamedTuple):
+    """Directions in the space of units, for every seed.
+
+    ``basis`` (seed, unit, direction), orthonormal columns; ``mean`` (step, seed, unit),
+    that of the activity after each step.
+    """
+
+    basis: Tensor
+    mean: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class HeldDirections(Intervention):
+    """Hold the activity at its mean along some directions; leave the others as is.
+
+    With the mean m of each step, x becomes x - B B' (x - m): the state that a step
+    begins with, all its parts side by side, except for that of the first, and the
+    output of every step.
+
+    Parameters
+    ----------
+    of_state
+        Directions among the units of all parts of the state, in their order.
+    of_output
+        Directions among the units of the output.
+    """
+
+    of_state: Directions
+    of_output: Directions
+
+    def state(self, state: State, initial: State, moment: Moment) -> State:
+        """Return the state without its deviation along the directions."""
+        if moment.step == 0:
+            return state
+        whole = torch.cat(state, 1)
+        basis, mean = (part.to(whole) for part in self.of_state)
+        _check_units(basis, whole)
+        return _split_like(_held(whole, basis, mean[moment.step - 1]), state)
+
+    def output(self, output: Tensor, moment: Moment) -> Tensor:
+        """Return the output without its deviation along the directions."""
+        basis, mean = (part.to(output) for part in self.of_output)
+        _check_units(basis, output)
+        return _held(output, basis, mean[moment.step])
+
+
+@dataclass(frozen=True, eq=False)
+class Transplant(Intervention):
+    """Exchange part of the state between episodes, once.
+
+    At the beginning of a step the state, all its parts side by side, is x, and that of
+    the donor y. With orthonormal directions B, x becomes x + B B' (y - x); with
+    ``others`` it becomes y + B B' (x - y): all but these directions is the donor's.
+
+    Parameters
+    ----------
+    basis
+        (seed, unit, direction).
+    donor
+        (episode,) int64: whose state each gets.
+    step
+        When.
+    others
+        Exchange what is outside of the directions instead.
+    """
+
+    basis: Tensor
+    donor: Tensor
+    step: int
+    others: bool = False
+
+    def state(self, state: State, initial: State, moment: Moment) -> State:
+        """Return the state with the donor's part in it, when it is time."""
+        if moment.step != self.step:
+            return state
+        whole = torch.cat(state, 1)
+        basis = self.basis.to(whole)
+        _check_units(basis, whole)
+        theirs = whole[..., self.donor.to(whole.device)]
+        host, guest = (theirs, whole) if self.others else (whole, theirs)
+        return _split_like(host + _along(basis, guest - host), state)
+
+
+def _split_like(whole: Tensor, state: State) -> State:
+    """Undo the putting side by side of the parts of a state."""
+    return tuple(whole.split([part.shape[1] for part in state], 1))
+
+
+def _held(values: Tensor, basis: Tensor, mean: Tensor) -> Tensor:
+    """Return (seed, unit, episode) values held at a mean (seed, unit) along a basis."""
+    return values - _along(basis, values - mean.unsqueeze(-1))
+
+
+def _along(basis: Tensor, values: Tensor) -> Tensor:
+    """Return the part of (seed, unit, episode) values in the span of a basis."""
+    return basis @ (basis.transpose(1, 2) @ values)
+
+
+def _check_units(basis: Tensor, values: Tensor) -> None:
+    """Check that directions are for these networks.
+
+    Raises
+    ------
+    InputError
+        When the seeds or units are others.
+    """
+    if basis.shape[:2] != values.shape[:2]:
+        raise InputError(
+            f"directions are for {tuple(basis.shape[:2])} seeds and units; "
+            f"expected {tuple(values.shape[:2])}"
+        )

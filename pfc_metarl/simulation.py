@@ -108,10 +108,19 @@ def train_here(
     folder: Path,
     report: Callable[[Progress], None],
     tensorboard: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Train all groups of a configuration in this process, one after the other."""
+    """Train all groups of a configuration in this process, one after the other.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When ``stop``, asked after every update, says so; the update is saved.
+    """
     for seeds in configuration.groups():
-        train_group(configuration, seeds, folder, report, tensorboard=tensorboard)
+        group = train_group(configuration, seeds, folder, report, stop, tensorboard)
+        if group.update < configuration.learning.updates:
+            raise KeyboardInterrupt
 
 
 def load_networks(configuration: Configuration, run: RunFolder) -> Network:

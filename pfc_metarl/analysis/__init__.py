@@ -9,6 +9,7 @@ from pfc_metarl.analysis.bandit_statistics import bandit_statistics
 from pfc_metarl.analysis.history_regression import history_regression
 from pfc_metarl.analysis.inner_learning_rate import inner_learning_rate
 from pfc_metarl.analysis.learning_curve import learning_curve
+from pfc_metarl.analysis.network_rpe import network_rpe
 from pfc_metarl.analysis.outcome_weights import outcome_weights
 from pfc_metarl.analysis.policy_divergence import policy_divergence
 from pfc_metarl.analysis.regret import regret
@@ -21,6 +22,7 @@ from pfc_metarl.analysis.state_decoding import (
 )
 from pfc_metarl.analysis.state_simulation import mutual_simulation
 from pfc_metarl.analysis.stay_probability import stay_probability
+from pfc_metarl.analysis.value_inference import value_inference
 
 __all__ = [
     "bandit_observers",
@@ -33,11 +35,13 @@ __all__ = [
     "outcome_weights",
     "mutual_simulation",
     "network_agents",
+    "network_rpe",
     "policy_divergence",
     "regret",
     "reversal_aligned_choice",
     "rpe_regression",
     "state_decoding",
     "stay_probability",
+    "value_inference",
     "without_subspace",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import xarray as xr
@@ -12,6 +13,7 @@ from pfc_metarl.emergence.setting import SETTINGS
 from pfc_metarl.errors import InputError
 from pfc_metarl.netcdf import save_dataset
 from pfc_metarl.network import Network
+from pfc_metarl.run_folder import MANIFEST, Results
 from pfc_metarl.simulation import (
     TRAINING,
     load_networks,
@@ -50,18 +52,28 @@ class Cell:
 def is_finished(cell: Cell, root: Path) -> bool:
     """Return whether a cell is trained and judged; it need not be run again.
 
+    Its folder is only read, also while a process is at work in it.
+
     Raises
     ------
+    InputError
+        When its folder belongs to something else.
     DataError
         When one of its files is damaged.
     """
-    if not (root / cell.name).is_dir():
+    path = root / cell.name
+    if not (path / MANIFEST).exists():
         return False
-    with open_run(cell.configuration, root) as run:
-        return run.has(TRAINING) and (cell.setting is None or run.has(MEASURED))
+    found = Results(path, cell.configuration.as_json())
+    return found.has(TRAINING) and (cell.setting is None or found.has(MEASURED))
 
 
-def finish(cell: Cell, root: Path, report: Callable[[Progress], None]) -> None:
+def finish(
+    cell: Cell,
+    root: Path,
+    report: Callable[[Progress], None],
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
     """Train and judge a cell, in this process, as far as that is not done.
 
     Parameters
@@ -72,6 +84,8 @@ def finish(cell: Cell, root: Path, report: Callable[[Progress], None]) -> None:
         Its run folder is below it.
     report
         Told how far training is.
+    stop
+        Asked after every update; when it says so, the update is saved.
 
     Raises
     ------
@@ -79,10 +93,13 @@ def finish(cell: Cell, root: Path, report: Callable[[Progress], None]) -> None:
         When its folder cannot be written, or another process is at work in it.
     DataError
         When a finished file is damaged.
+    KeyboardInterrupt
+        When stopped.
     """
     configuration = cell.configuration
+    train = partial(train_here, stop=stop)
     with open_run(configuration, root) as run:
-        network = trained(configuration, run, report, train=train_here)
+        network = trained(configuration, run, report, train=train)
         if cell.setting is not None and not run.has(MEASURED):
             run.forget(MEASURED)
             measured = measure(

@@ -19,7 +19,7 @@ from pfc_metarl.recording import hashes, play
 from pfc_metarl.tasks.base import Episodes
 from pfc_metarl.tasks.observers import IDEAL
 
-LATE_TRIALS = 20
+LATE_SHARE = 0.2  # of the trials
 NEAR_CHANCE = 0.05
 
 
@@ -29,8 +29,8 @@ class Criterion:
 
     1. An adaptation index above ``adapted``, and the lower end of its 95 % interval
        above the index of a player that remembers one trial.
-    2. In the last 20 trials more than ``late`` of the way from chance to the ideal
-       observer (on the bandit of 0.25/0.75: P(correct) > 0.90).
+    2. In the last fifth of the trials (20 of 100) more than ``late`` of the way from
+       chance to the ideal observer (on the bandit of 0.25/0.75: P(correct) > 0.90).
     3. Chance on the first trial: nothing is known yet that only learning could tell.
     4. Chance again on the trial after the memory is put back into its initial state in
        the middle of the episode: what was learned is in the activity.
@@ -63,7 +63,7 @@ def measure(
     xarray.Dataset
         (seed,) ``accuracy``, P(correct) over all trials, and its standard error over
         episodes ``accuracy_sem``; ``adaptation_index`` with the 95 % interval ``low``
-        and ``high`` over episodes; ``late_index`` of the last 20 trials; ``first`` and
+        and ``high`` over episodes; ``late_index`` of the last fifth; ``first`` and
         ``after_reset``, P(correct) on the first trial and right after the reset;
         ``slope`` of P(correct) over trials; ``reward`` per trial; ``emerged``.
         (seed, trial) ``p_correct``. (seed, side) ``p_correct_by_side`` of the good
@@ -101,7 +101,7 @@ def measure(
         coords={"seed": list(network.seeds), "trial": np.arange(task.trials)},
         attrs={"reset_trial": middle, "n_episodes": n_episodes, "one_trial": one_trial},
     )
-    return judged(result, levels(task, n_episodes), Criterion())
+    return judged(result, levels(task, n_episodes, (IDEAL, one_trial)), Criterion())
 
 
 def judged(measured: xr.Dataset, scale: xr.Dataset, criterion: Criterion) -> xr.Dataset:
@@ -116,7 +116,7 @@ def judged(measured: xr.Dataset, scale: xr.Dataset, criterion: Criterion) -> xr.
     criterion
         The marks.
     """
-    last = slice(-LATE_TRIALS, None)
+    last = slice(-max(1, round(LATE_SHARE * measured.sizes["trial"])), None)
     ideal = scale.p_correct.sel(player=IDEAL, drop=True)
     one = scale.p_correct.sel(player=measured.attrs["one_trial"], drop=True)
     ideal_accuracy, one_accuracy = float(ideal.mean()), float(one.mean())

@@ -1,12 +1,18 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pfc_metarl import checkpoints, cli
 from pfc_metarl.configuration import Configuration, kernels_named, preset
+from pfc_metarl.emergence.cell import Cell
+from pfc_metarl.emergence.cluster import Resources
+from pfc_metarl.emergence.experiment import Experiment, Plan
+from pfc_metarl.emergence.experiments import EXPERIMENTS, experiment
+from pfc_metarl.emergence.sweep import Outcome
 
 REPRODUCE = ["reproduce", "two-step", "--seeds", "1"]
 
@@ -50,6 +56,20 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["reproduce", "two-step", "--seeds", "many"], "invalid int value"),
         (["reproduce", "two-step", "--device", "tpu"], "expected cpu, cuda or auto"),
         (["reproduce", "two-step", "--data", "/no/such/folder"], "no such folder"),
+        (["emergence"], "ACTION"),
+        (["emergence", "run", "E99"], "no experiment 'E99'; expected some of E1"),
+        (["emergence", "run", "--tasks", "chess"], "no task 'chess'"),
+        (["emergence", "run", "--seeds", "0"], "expected 1 or more"),
+        (["emergence", "run", "E1", "--processes", "0"], "expected 1 or more"),
+        (["emergence", "run", "--kernels", "fast"], "expected torch, compiled or auto"),
+        (["emergence", "run", "E1", "--shard", "3/2"], "expected i/n"),
+        (["emergence", "run", "E1", "--shard", "half"], "expected i/n"),
+        (["emergence", "run", "--engine", "moon"], "invalid choice: 'moon'"),
+        (["emergence", "run", "--jobs", "3"], "--jobs is for a cluster"),
+        (["emergence", "run", "--time", "3"], "--time is for a cluster"),
+        (["emergence", "run", "--engine", "slurm", "--time", "0"], "more than 0"),
+        (["emergence", "report", "--seeds", "0"], "expected 1 or more"),
+        (["emergence", "report", "--shard", "1/2"], "unrecognized arguments"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(
@@ -151,3 +171,138 @@ def test_an_interrupt_says_how_to_go_on(
     monkeypatch.setattr("pfc_metarl.paper.two_step.reproduce", interrupted)
     assert cli.main(REPRODUCE) == 130
     assert "goes on from the last checkpoint" in capsys.readouterr().err
+
+
+class Sweep:
+    """Stands for the engine: keeps what it was given; all cells end as told."""
+
+    def __init__(self, failed: str = "") -> None:
+        self.failed = failed
+        self.cells: list[Cell] = []
+        self.given: dict[str, object] = {}
+
+    def __call__(
+        self, cells: list[Cell], root: Path, report: object, *rest: object, **given: Any
+    ) -> Outcome:
+        self.cells, self.given = cells, {"root": root, "rest": rest, **given}
+        names = [cell.name for cell in cells]
+        if not self.failed:
+            return Outcome(tuple(names), {})
+        return Outcome(tuple(names[1:]), {names[0]: self.failed})
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What is asked of the report, which is not made."""
+    asked: list[dict[str, Any]] = []
+
+    def make(
+        experiments: list[Experiment], plan: Plan, root: Path, **more: object
+    ) -> Path:
+        names = [experiment.name for experiment in experiments]
+        asked.append({"names": names, "plan": plan, "root": root, **more})
+        return root / "report"
+
+    monkeypatch.setattr("pfc_metarl.paper.emergence.report.make", make)
+    return asked
+
+
+def swept(monkeypatch: pytest.MonkeyPatch, failed: str = "") -> Sweep:
+    sweep = Sweep(failed)
+    monkeypatch.setattr("pfc_metarl.emergence.sweep.sweep", sweep)
+    return sweep
+
+
+def test_experiments_are_run_together_and_reported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reports: list[dict[str, Any]]
+) -> None:
+    sweep = swept(monkeypatch)
+    argv = ["emergence", "run", "E1", "E2", "--seeds", "3", "--tasks", "bandit"]
+    argv += ["--kernels", "torch", "--processes", "2", "--out", str(tmp_path)]
+    assert cli.main(argv) == 0
+    plan = Plan(3, ("bandit",), "torch")
+    both = [experiment(name).cells(plan).values() for name in ("E1", "E2")]
+    expected = {cell.name for cells in both for cell in cells}
+    assert [cell.name for cell in sweep.cells] == sorted(expected)
+    assert len(expected) < sum(map(len, both))  # they share the intact system
+    assert sweep.given == {"root": tmp_path / "cells", "rest": (), "processes": 2}
+    (report,) = reports
+    assert report.pop("seconds") >= 0
+    assert report == {
+        "names": ["E1", "E2"],
+        "plan": plan,
+        "root": tmp_path,
+        "command": f"pfc-metarl {' '.join(argv)}",
+    }
+
+
+def test_all_experiments_but_the_long_sweep_are_usual(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reports: list[dict[str, Any]]
+) -> None:
+    swept(monkeypatch)
+    assert cli.main(["emergence", "run", "--seeds", "1", "--out", str(tmp_path)]) == 0
+    assert cli.main(["emergence", "report", "--seeds", "1"]) == 0
+    run, report = reports
+    assert run["names"] == [name for name in EXPERIMENTS if name != "E10"]
+    assert run["plan"].settings == ("bandit", "two-step")
+    assert report["names"] == run["names"]
+    assert report["root"] == Path("runs")
+    assert report["seconds"] is None
+
+
+def test_a_shard_is_run_without_a_report(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reports: list[dict[str, Any]]
+) -> None:
+    sweep = swept(monkeypatch)
+    names: list[str] = []
+    for shard in ("1/2", "2/2"):
+        argv = ["emergence", "run", "E2", "--seeds", "1", "--shard", shard]
+        assert cli.main([*argv, "--out", str(tmp_path)]) == 0
+        names += [cell.name for cell in sweep.cells]
+    plan = Plan(1, kernels=kernels_named("auto", "cpu"))
+    cells = experiment("E2").cells(plan).values()
+    assert sorted(names) == sorted({cell.name for cell in cells})
+    assert not reports
+
+
+def test_failed_cells_are_listed_and_the_rest_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    reports: list[dict[str, Any]],
+) -> None:
+    sweep = swept(monkeypatch, failed="out of memory")
+    argv = ["emergence", "run", "E2", "--seeds", "1", "--tasks", "bandit"]
+    assert cli.main([*argv, "--out", str(tmp_path)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("failed: E2 bandit: ")
+    assert "out of memory" in line
+    assert f"{sweep.cells[0].name}.failed.txt" in line
+    assert [report["seconds"] for report in reports] == [None]
+
+
+def test_one_option_sends_the_same_cells_to_a_cluster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reports: list[dict[str, Any]]
+) -> None:
+    here, there = swept(monkeypatch), Sweep()
+    monkeypatch.setattr("pfc_metarl.emergence.cluster.sweep_on_cluster", there)
+    argv = ["emergence", "run", "E2", "--seeds", "1", "--out", str(tmp_path)]
+    assert cli.main(argv) == 0
+    assert cli.main([*argv, "--engine", "submitit-local"]) == 0
+    assert there.given["rest"] == ("submitit-local", Resources(jobs=2))
+    assert there.cells == here.cells
+    more = ["--jobs", "40", "--processes", "4", "--partition", "night", "--time", "1.5"]
+    assert cli.main([*argv, "--engine", "slurm", *more]) == 0
+    assert there.given["rest"] == ("slurm", Resources(40, 4, "night", 1.5))
+    assert len(reports) == 3
+
+
+def test_what_goes_on_elsewhere_is_said_at_an_interrupt(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt("job 7 goes on")
+
+    monkeypatch.setattr("pfc_metarl.emergence.sweep.sweep", interrupted)
+    assert cli.main(["emergence", "run", "E2", "--seeds", "1"]) == 130
+    assert capsys.readouterr().err == "pfc-metarl: job 7 goes on\n"

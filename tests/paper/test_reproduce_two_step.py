@@ -19,7 +19,6 @@ from pfc_metarl.network import Network
 from pfc_metarl.paper import two_step
 from pfc_metarl.paper.style import FULL_WIDTH, use_style
 from pfc_metarl.paper.two_step_figure import draw
-from pfc_metarl.paper.two_step_statistics import network_rpe
 from pfc_metarl.recording import TEST_SEED, behaviour
 from pfc_metarl.run_folder import RunFolder
 from pfc_metarl.seeds import generator
@@ -211,19 +210,3 @@ def test_the_last_reward_of_an_episode_is_left_out_of_the_rpe(made: Path) -> Non
     assert missing[:, -1].all()
     assert not missing[:, :-1].any()
     assert by_trial.network_stage2.notnull().all()
-
-
-def test_the_rpe_is_found_by_session_and_trial() -> None:
-    rpe = np.arange(2 * 2 * 6, dtype=float).reshape(2, 2, 6)
-    steps = xr.Dataset(
-        {"rpe": (("seed", "episode", "step"), rpe)},
-        coords={
-            "session": (("seed", "episode"), [[7, 3], [5, 9]]),
-            "trial": ("step", [0, 0, 1, 1, 2, 2]),
-            "phase": ("step", ["choice", "state2"] * 3),
-        },
-    )
-    found = network_rpe(steps, np.array([3, 9, 7]), np.array([1, 0, 2]))
-    assert found["stage2"].tolist() == [6 + 2, 18 + 0, 0 + 4]
-    assert found["reward"][:2].tolist() == [6 + 3, 18 + 1]
-    assert np.isnan(found["reward"][2])

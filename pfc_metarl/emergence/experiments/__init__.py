@@ -1,12 +1,16 @@
 """The experiments of the emergence card, one module each."""
 
 from pfc_metarl.emergence.experiment import Experiment
+from pfc_metarl.emergence.experiments.attractor_map import AttractorMap
 from pfc_metarl.emergence.experiments.every_memory import EveryMemory
+from pfc_metarl.emergence.experiments.inferred_value import InferredValueAndModel
+from pfc_metarl.emergence.experiments.inner_rate import InnerRate
 from pfc_metarl.emergence.experiments.inputs_needed import InputsNeeded
 from pfc_metarl.emergence.experiments.memory_needed import MemoryNeeded
 from pfc_metarl.emergence.experiments.related_tasks_needed import RelatedTasksNeeded
 from pfc_metarl.emergence.experiments.second_learner import SecondLearner
 from pfc_metarl.emergence.experiments.shaping_needed import ShapingNeeded
+from pfc_metarl.emergence.experiments.structure import Structure
 from pfc_metarl.emergence.experiments.three_conditions import ThreeConditions
 from pfc_metarl.errors import InputError
 
@@ -20,6 +24,10 @@ EXPERIMENTS: dict[str, Experiment] = {
         InputsNeeded(),
         EveryMemory(),
         ThreeConditions(),
+        InnerRate(),
+        Structure(),
+        InferredValueAndModel(),
+        AttractorMap(),
     )
 }
 """By name, in the order of the card."""

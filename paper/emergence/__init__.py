@@ -1,0 +1,1 @@
+"""The emergence card: its figures, report and page."""
