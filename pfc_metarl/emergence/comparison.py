@@ -126,14 +126,18 @@ def in_words(results: xr.Dataset, setting: str, condition: str) -> str:
     """Say what a condition showed: seeds that emerged, adaptation index."""
     emerged = results.emerged.sel(setting=setting, condition=condition).values
     share = fraction_emerged(results, setting, condition)
-    found = index(results, setting, condition)
     seeds = results.adaptation_index.sel(setting=setting, condition=condition)
+    found = mean(seeds.dropna("seed").values)
+    numbers = [_two_places(x) for x in (*found, float(seeds.min()), float(seeds.max()))]
     return (
         f"{condition}: {int(np.nansum(emerged))}/{emerged.size} emerged "
-        f"[{share.low:.2f}, {share.high:.2f}], AI {found.estimate:.2f} "
-        f"[{found.low:.2f}, {found.high:.2f}], seeds {float(seeds.min()):.2f} to "
-        f"{float(seeds.max()):.2f}"
+        f"[{share.low:.2f}, {share.high:.2f}], AI {numbers[0]} "
+        f"[{numbers[1]}, {numbers[2]}], seeds {numbers[3]} to {numbers[4]}"
     )
+
+
+def _two_places(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # without the sign of a zero
 
 
 def removal(
@@ -171,7 +175,7 @@ def removal(
             "on the mark: no seed emerges, but something is learned",
         )
     return Claim(
-        f"{setting}: no learner emerges with {condition}",
+        f"{setting}: no learner emerges: {condition}",
         in_words(results, setting, condition),
         f"no seed emerges; {mark}",
         verdict,
