@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pfc_metarl.emergence.cluster import Resources
     from pfc_metarl.emergence.experiment import Experiment, Plan
 
-FIGURES = {"two-step": "two_step", "two-step-conditions": "two_step_conditions"}
+FIGURES = {"two-step": "two_step"}
 """Figures by name: the module of pfc_metarl.paper that makes each."""
 
 LONG_SWEEP = "E10"

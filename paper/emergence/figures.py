@@ -12,6 +12,7 @@ from pfc_metarl.paper.emergence import (
     inner_rate,
     inputs_needed,
     memory_needed,
+    mesa_optimisation,
     related_tasks_needed,
     second_learner,
     shaping_needed,
@@ -31,6 +32,7 @@ FIGURES: dict[str, Callable[[xr.Dataset], Figure]] = {
     "E8": structure.draw,
     "E9": inferred_value.draw,
     "E10": attractor_map.draw,
+    "E11": mesa_optimisation.draw,
 }
 """Each draws the results of an experiment, by its name."""
 
@@ -46,5 +48,6 @@ CAPTIONS: dict[str, Callable[[xr.Dataset], list[str]]] = {
     "E8": structure.caption,
     "E9": inferred_value.caption,
     "E10": attractor_map.caption,
+    "E11": mesa_optimisation.caption,
 }
 """Each states what the figure shows, in paragraphs, by the experiment's name."""

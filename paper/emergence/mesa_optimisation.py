@@ -19,7 +19,7 @@ from pfc_metarl.emergence.out_of_distribution import (
     LONGER,
     SWAP,
 )
-from pfc_metarl.emergence.proxy_reliance import ALWAYS, MOSTLY
+from pfc_metarl.emergence.proxy_reliance import ALWAYS, LIGHTS, MOSTLY
 from pfc_metarl.emergence.yoked import OWN, SAME, TRAINED
 from pfc_metarl.paper.emergence.captions import measured
 from pfc_metarl.paper.emergence.dots import dots
@@ -103,11 +103,13 @@ def caption(results: xr.Dataset) -> list[str]:
         f"P(correct) {measured(accuracy.sel(input=INTACT))} intact, "
         f"{measured(accuracy.sel(input=FLIPPED))} and "
         f"{measured(accuracy.sel(input=PERMUTED))}. Any network that knows its rewards "
-        "from this input alone must do so.",
-        "Networks trained with a light that told the reward as well, in 0.9 of the "
-        "trials or always; tested with the light as trained, unrelated to the reward, "
-        "or opposed to it (b). Pseudo-alignment is the weight of the light among those "
-        "of light and reward, in a regression of repeating the last choice on both, "
+        "from this input alone, and learns from them, must do so.",
+        "Networks trained with a light that told the reward as well, in "
+        f"{LIGHTS[MOSTLY]:g} "
+        "of the trials or always; tested with the light as trained, unrelated to the "
+        "reward, or opposed to it (b). Pseudo-alignment is the weight of the light "
+        "among those of light and reward, in a regression of repeating the last "
+        "choice on both, "
         f"with the unrelated light: {measured(light.sel(condition=MOSTLY))} and "
         f"{measured(light.sel(condition=ALWAYS))}.",
         "Problems of which training had none (c): adaptation index, 1 for each "
@@ -138,14 +140,14 @@ def caption(results: xr.Dataset) -> list[str]:
         f"{measured(to_bayes.sel(network=SAME), 3)} untrained in the same episodes), "
         "and what is lost by acting in the mapped state, as a share of what is lost by "
         "acting in the mean one.",
-        "What this shows is a learned learner: choices are learned within the episode "
-        "from the reward input, by a belief that the state carries, much as the "
-        "Bayes-optimal agent's. It does not show a learned search with an objective of "
-        "its own (Hubinger et al. 2019): a policy that was computed in training gives "
-        "all of it. To show it one would have to see options evaluated inside before "
-        "one is chosen, by an objective that is represented there and that, when "
-        "edited, redirects choices as a search for the edited objective would, on "
-        "problems where what training put into the policy fails.",
+        "Such numbers can show a learned learner: choices that are learned within the "
+        "episode from the reward input, by a belief that the state carries, much as "
+        "the Bayes-optimal agent's. They cannot show a learned search with an "
+        "objective of its own (Hubinger et al. 2019): a policy that was computed in "
+        "training gives all of them. To show it one would have to see options "
+        "evaluated inside before one is chosen, by an objective that is represented "
+        "there and that, when edited, redirects choices as a search for the edited "
+        "objective would, on problems where what training put into the policy fails.",
     ]
 
 

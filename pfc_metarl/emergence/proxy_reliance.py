@@ -68,14 +68,16 @@ def proxy_reliance(
         0 where the light is disregarded, 1 where the reward is, less than 0 where what
         the light tells is undone.
     """
-    accuracy, weights = [], np.full((len(network.seeds), 2), np.nan)
-    for name, agreement in AGREEMENTS.items():
-        at_test = p_agree if np.isnan(agreement) else agreement
-        played = play(network, with_light(test, at_test), n_episodes)
-        accuracy.append(correct(played.episodes).nanmean((0, -1)).numpy())
-        if name == UNRELATED:
-            weights = _weights(played)
-    reward, light = weights.T
+    played = {
+        name: play(
+            network,
+            with_light(test, p_agree if np.isnan(agreement) else agreement),
+            n_episodes,
+        )
+        for name, agreement in AGREEMENTS.items()
+    }
+    accuracy = [correct(of.episodes).nanmean((0, -1)).numpy() for of in played.values()]
+    reward, light = _weights(played[UNRELATED]).T
     with np.errstate(invalid="ignore"):
         index = light / (np.abs(light) + np.abs(reward))
     return xr.Dataset(

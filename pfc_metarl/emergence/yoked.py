@@ -105,16 +105,19 @@ def observed(network: Network, played: Played) -> Observed:
         states.append(torch.cat(state, dim=1))
         outputs.append(output)
     logits, _ = network.logits_and_value(torch.stack(outputs))
-    activity = (torch.stack(states), torch.stack(outputs), logits.softmax(2))
+    stacked = (torch.stack(states), torch.stack(outputs), logits.softmax(2))
+    whole, read, policy = (x.permute(1, 3, 0, 2).double().numpy() for x in stacked)
     columns = played.episodes.trials()
     choice, reward = (
         columns[name].permute(1, 2, 0).double().numpy() for name in ("choice", "reward")
     )
     return Observed(
         network,
-        *(part.permute(1, 3, 0, 2).double().numpy() for part in activity),
-        choice,
-        reward,
-        last_outcome(choice, reward),
-        bandit_statistics(choice, reward),
+        state=whole,
+        output=read,
+        policy=policy,
+        choice=choice,
+        reward=reward,
+        inputs=last_outcome(choice, reward),
+        statistics=bandit_statistics(choice, reward),
     )

@@ -46,7 +46,7 @@ def refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        (["reproduce", "four-step"], "two-step-conditions"),
+        (["reproduce", "four-step"], "two-step"),
         (["reproduce"], "figure"),
         (["dance"], "reproduce"),
         ([], "COMMAND"),

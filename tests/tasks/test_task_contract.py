@@ -38,6 +38,7 @@ from pfc_metarl.tasks.base import Episodes, Tape, Task
 from pfc_metarl.tasks.foraging import bari_mice, hattori_mice, hou_mice
 from pfc_metarl.tasks.inferred_value import bromberg_martin_monkeys
 from pfc_metarl.tasks.neurogym_task import NeurogymTask
+from pfc_metarl.tasks.proxy_bandit import ProxyBandit
 from pfc_metarl.tasks.two_step_versions import AkamMice, MillerRats
 from pfc_metarl.tasks.volatility import stable_and_volatile
 from pfc_metarl.trials import VARIABLES
@@ -49,6 +50,7 @@ VARIANTS: dict[str, Task] = {
     "two-step with fixation": TwoStep(fixation=True),
     "two-step with forced choices": TwoStep(p_forced=0.2),
     "two-step with fixation and forced choices": TwoStep(fixation=True, p_forced=0.2),
+    "proxy bandit": ProxyBandit(),
     "Miller's rats": MillerRats(),
     "Akam's mice": AkamMice(),
     "Daw's two-step with fixation": DawTwoStep(fixation=True),

@@ -7,6 +7,7 @@ from pfc_metarl.emergence.experiments.inferred_value import InferredValueAndMode
 from pfc_metarl.emergence.experiments.inner_rate import InnerRate
 from pfc_metarl.emergence.experiments.inputs_needed import InputsNeeded
 from pfc_metarl.emergence.experiments.memory_needed import MemoryNeeded
+from pfc_metarl.emergence.experiments.mesa_optimisation import MesaOptimisation
 from pfc_metarl.emergence.experiments.related_tasks_needed import RelatedTasksNeeded
 from pfc_metarl.emergence.experiments.second_learner import SecondLearner
 from pfc_metarl.emergence.experiments.shaping_needed import ShapingNeeded
@@ -28,6 +29,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Structure(),
         InferredValueAndModel(),
         AttractorMap(),
+        MesaOptimisation(),
     )
 }
 """By name, in the order of the card."""

@@ -43,7 +43,9 @@ class MesaOptimisation(Experiment):
     e. The Bayes-optimal agent beside the networks: outputs, and states.
 
     These can show that a learner was learned, and what it learns from. None can show
-    that it searches.
+    that it searches. How often the light agrees, the problems of c, when states are
+    exchanged in d, and all marks are guesses. Three arms are not tried: a network of
+    two actions cannot choose a third.
     """
 
     name = "E11"
