@@ -24,7 +24,7 @@ from pfc_metarl.netcdf import save_dataset, save_tree
 from pfc_metarl.network import Network, weights_hash
 from pfc_metarl.parallel import train as train_in_processes
 from pfc_metarl.recording import behaviour, hashes, play, recording
-from pfc_metarl.run_folder import RunFolder
+from pfc_metarl.run_folder import Results, RunFolder
 from pfc_metarl.training import (
     Group,
     Progress,
@@ -123,7 +123,7 @@ def train_here(
             raise KeyboardInterrupt
 
 
-def load_networks(configuration: Configuration, run: RunFolder) -> Network:
+def load_networks(configuration: Configuration, run: Results) -> Network:
     """Return the networks of a run that is trained, all seeds side by side.
 
     Raises

@@ -110,21 +110,22 @@ def finish(
 
 
 def networks(cell: Cell, root: Path) -> Network:
-    """Return the trained networks of a finished cell.
+    """Return the trained networks of a finished cell; its folder is only read.
 
     Raises
     ------
     InputError
         When it is not finished.
+    DataError
+        When one of its files is damaged.
     """
-    with open_run(cell.configuration, root) as run:
-        if not run.has(TRAINING):
-            raise InputError(f"{run.path}: not finished; run it first")
-        return load_networks(cell.configuration, run)
+    return load_networks(cell.configuration, _results(cell, root, TRAINING))
 
 
 def measured(cell: Cell, root: Path) -> xr.Dataset:
     """Return what a finished cell shows, with the course of its training.
+
+    Its folder is only read.
 
     Returns
     -------
@@ -137,10 +138,17 @@ def measured(cell: Cell, root: Path) -> xr.Dataset:
     ------
     InputError
         When it is not finished.
+    DataError
+        When one of its files is damaged.
     """
-    with open_run(cell.configuration, root) as run:
-        if not run.has(TRAINING, MEASURED):
-            raise InputError(f"{run.path}: not finished; run it first")
-        result = xr.load_dataset(run / MEASURED, engine="h5netcdf")
-        training = xr.load_dataset(run / TRAINING, engine="h5netcdf")
+    found = _results(cell, root, TRAINING, MEASURED)
+    result = xr.load_dataset(found / MEASURED, engine="h5netcdf")
+    training = xr.load_dataset(found / TRAINING, engine="h5netcdf")
     return result.assign(training[["competent_at", "diverged_at"]])
+
+
+def _results(cell: Cell, root: Path, *needed: str) -> Results:
+    found = Results(root / cell.name, cell.configuration.as_json())
+    if not found.has(*needed):
+        raise InputError(f"{found.path}: not finished; run it first")
+    return found
