@@ -22,7 +22,7 @@ FIGURES = {"two-step": "two_step"}
 """Figures by name: the module of pfc_metarl.paper that makes each."""
 
 LONG_SWEEP = "E10"
-"""The experiment that is run only when it is asked for: hundreds of cells."""
+"""The experiment that is run only when it is asked for: more than a hundred cells."""
 
 CLUSTER_JOBS = {"submitit-local": 2, "slurm": 16}
 """Engines other than this machine's, with their usual number of jobs."""
@@ -121,6 +121,11 @@ def _add_emergence(commands: "argparse._SubParsersAction[_Parser]") -> None:
     report = actions.add_parser("report", help="make the report of what has been run")
     for action in (run, report):
         _add_experiments(action)
+        action.add_argument(
+            "--again",
+            action="store_true",
+            help="compute the results and draw the figures anew; networks are kept",
+        )
     add = run.add_argument
     add(
         "--processes",
@@ -266,7 +271,12 @@ def _make_report(arguments: argparse.Namespace, seconds: float | None) -> None:
     torch.set_num_threads(1)
     experiments, plan = _asked(arguments)
     folder = make(
-        experiments, plan, arguments.out, command=arguments.command, seconds=seconds
+        experiments,
+        plan,
+        arguments.out,
+        command=arguments.command,
+        seconds=seconds,
+        again=arguments.again,
     )
     print(f"done: {folder / 'report.md'}, {folder / 'report.html'}")
 

@@ -12,6 +12,7 @@ from pfc_metarl.errors import InputError
 from pfc_metarl.learning import LearningSettings
 from pfc_metarl.network import NetworkSettings
 from pfc_metarl.stopping import Stopping
+from pfc_metarl.tasks import TASKS
 from pfc_metarl.tasks.bandit import Bandit
 from pfc_metarl.tasks.base import Task
 from pfc_metarl.tasks.two_step import TwoStep
@@ -84,7 +85,10 @@ class Configuration:
     def as_json(self) -> str:
         """Return the configuration as JSON: equal runs, equal text."""
         content = asdict(self)
-        if self.test_task is not None:  # its fields alone could be another task's
+        # Its fields alone could be another task's, of a user's own class.
+        if type(self.task) is not TASKS.get(self.task_name):
+            content["task"]["class"] = type(self.task).__name__
+        if self.test_task is not None:
             content["test_task"]["class"] = type(self.test_task).__name__
         return json.dumps(content, indent=1, sort_keys=True)
 
@@ -166,7 +170,11 @@ FAST_BANDIT = replace(
     final_entropy_cost=0.0,
     updates=150,
 )
-"""Settings that learn the correlated bandit soonest (chosen by measurement, ours)."""
+"""Settings that learn the correlated bandit soonest (chosen by measurement, ours).
+
+The number of updates was raised from 100 after seed 6, of seeds 0 to 7, had failed; by
+seeds 100 to 107 it was found to be enough.
+"""
 
 PRESETS: dict[str, dict[str, tuple[Task, LearningSettings]]] = {
     "two-step": {

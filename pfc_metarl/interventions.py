@@ -117,12 +117,12 @@ class Lesion(Intervention):
 
     Parameters
     ----------
-    part
-        Which tensor of the state, by its place in ``Memory.state_names``; None: only
-        the output is silenced.
     units
-        Which of its units.
-    output
+        Which units.
+    part
+        Of which tensor of the state, by its place in ``Memory.state_names``; None: only
+        the output is silenced.
+    also_output
         Silence the units of the same numbers in the output, too.
     """
 

@@ -3,6 +3,7 @@
 from pfc_metarl.emergence.criterion import LATE_SHARE, Criterion
 from pfc_metarl.emergence.experiments import (
     every_memory,
+    inner_rate,
     inputs_needed,
     memory_needed,
     related_tasks_needed,
@@ -64,5 +65,33 @@ GUESSES: dict[str, tuple[str, ...]] = {
         "How each condition is removed: the feed-forward network for memory, a memory "
         "that stays as it was drawn for shaping, one problem for related tasks.",
     ),
+    "E7": (
+        "The task's volatilities and payoffs, in training and in test, and the "
+        "settings of the slow learning: chosen by measurement on training seeds from "
+        "100 on and validation episodes.",
+        f"The mark, {inner_rate.MARK:g}; {inner_rate.N_EPISODES} test episodes. How "
+        "the rates of the paper's figure were fitted is not known to us.",
+    ),
+    "E8": (
+        "The settings by which the informative bandit is learned, and the number of "
+        "updates on independent arms, the same as on correlated ones.",
+        "The pasts that both kinds of network are told alike, and all marks but "
+        "P(informative arm first) > 0.9.",
+    ),
+    "E9": (
+        "When sides exchange their value, and the settings of the slow learning on "
+        "that task.",
+        "The index of inference is that of the value; 0.8 is its mark.",
+    ),
+    "E10": (
+        "The levels of every factor that the literature does not name, and that a "
+        "spread is made by 64 listed problems.",
+        "Competence in short lifetimes: half way from the player that remembers one "
+        "trial to the ideal observer.",
+    ),
+    "E11": (
+        "All marks, how often the light agrees with the reward, the unfamiliar "
+        "problems, when arms swap or beliefs are exchanged, and the maps' settings.",
+    ),
 }
-"""By experiment; those not listed say it in their own description."""
+"""By experiment."""

@@ -9,34 +9,15 @@ from matplotlib.axes import Axes
 from pfc_metarl.emergence.comparison import INTACT
 from pfc_metarl.emergence.levels import CHANCE
 from pfc_metarl.emergence.setting import SETTINGS
-from pfc_metarl.errors import InputError
 from pfc_metarl.paper.emergence.panels import diverged
 from pfc_metarl.paper.style import BLUE, GREY
-from pfc_metarl.tasks.bandit import LISTED, Bandit
-from pfc_metarl.tasks.base import Task
-from pfc_metarl.tasks.two_step import TwoStep
 
 NETWORKS, RANDOM = "networks", "random choice"
 
 
 def stake(of: xr.Dataset) -> float:
-    """Return by how much the good choice pays more often, in the test of a setting.
-
-    Raises
-    ------
-    InputError
-        When it is not known how to tell, or it is not the same in every problem.
-    """
-    task: Task = SETTINGS[str(of.setting.values)].test_task
-    if isinstance(task, Bandit) and task.distribution == LISTED:
-        gaps = [best - second for *_, second, best in map(sorted, task.problems)]
-    elif isinstance(task, TwoStep) and not task.p_transition_reversal:
-        gaps = [(2 * task.p_common - 1) * abs(p - q) for p, q in task.blocks]
-    else:
-        raise InputError(f"stake of {task}; expected a listed bandit or two-step")
-    if not np.allclose(gaps, gaps[0]):
-        raise InputError(f"stakes of {task} are {gaps}; expected all alike")
-    return gaps[0]
+    """Return by how much the good choice pays more often, in the test of a setting."""
+    return SETTINGS[str(of.setting.values)].stake
 
 
 def of_networks(of: xr.Dataset) -> xr.DataArray:

@@ -9,11 +9,12 @@ from pathlib import Path
 from matplotlib import pyplot as plt
 
 from pfc_metarl.emergence.experiment import Experiment, Plan
+from pfc_metarl.emergence.experiments import EXPERIMENTS
 from pfc_metarl.files import write_text
 from pfc_metarl.paper.emergence.blocks import Block, Heading, Paragraph
 from pfc_metarl.paper.emergence.figures import FIGURES
 from pfc_metarl.paper.emergence.markdown import document
-from pfc_metarl.paper.emergence.outcome import Outcome, outcome
+from pfc_metarl.paper.emergence.outcome import Outcome, outcome, results_name
 from pfc_metarl.paper.emergence.page import page
 from pfc_metarl.paper.emergence.run_in_words import how_run, settings_and_sources
 from pfc_metarl.paper.emergence.sections import (
@@ -47,7 +48,8 @@ def make(
     Parameters
     ----------
     experiments
-        In the order of the card.
+        What to report. Registered experiments whose results are in the folder already
+        stay in the report, in the order of the card.
     plan
         What they were run with.
     root
@@ -72,7 +74,8 @@ def make(
     """
     folder = root / folder_name(plan)
     with RunFolder(folder, _configuration(plan)) as run:
-        outcomes = [outcome(e, plan, run, root / "cells", again) for e in experiments]
+        every = _with_those_before(experiments, run)
+        outcomes = [outcome(e, plan, run, root / "cells", again) for e in every]
         pictures = [_picture(of, run) for of in outcomes]
         blocks: list[Block] = [
             Heading(1, "Does a second learning algorithm emerge?"),
@@ -89,6 +92,21 @@ def make(
         write_text(run / HTML, page(blocks, folder))
         run.enter(MARKDOWN, HTML)
     return folder
+
+
+def _with_those_before(
+    experiments: Sequence[Experiment], run: RunFolder
+) -> list[Experiment]:
+    """Return the experiments, and those that were reported in this folder before."""
+    named = {of.name: of for of in experiments}
+    before = {
+        name: of
+        for name, of in EXPERIMENTS.items()
+        if name not in named and (run / results_name(of)).exists()
+    }
+    every = named | before
+    order = [name for name in EXPERIMENTS if name in every]
+    return [every[name] for name in (*order, *(n for n in every if n not in order))]
 
 
 def folder_name(plan: Plan) -> str:

@@ -46,22 +46,54 @@ def how_run(
     """
     yield Heading(2, "How it was run", "run")
     yield Command(command)
-    episodes = ", ".join(
-        f"{SETTINGS[name].configuration(1).test_episodes} on {name}"
-        for name in plan.settings
-    )
     text = (
-        f"{plan.seeds} networks per condition, seeds 0 to {plan.seeds - 1}, the same "
-        f"in every condition; kernels of the LSTM: {plan.kernels}. Test episodes, with "
-        f"the weights frozen: {episodes}, from a stream of random numbers of their "
-        "own, the same for all networks and players. Every seed is in the tables, "
-        "those that failed or diverged, too."
+        f"{_networks(plan, outcomes)} Seeds count from 0, the same in every condition; "
+        f"kernels of the LSTM: {plan.kernels}. Episodes of the test, with the weights "
+        f"frozen: {_episodes(plan, outcomes)}; they come from a stream of random "
+        "numbers of their own, the same for all networks and players. Every seed is in "
+        "the tables, those that failed or diverged, too."
     )
     if seconds is not None:
         text += f" Training took {seconds / 60:.1f} minutes."
     yield Paragraph(text)
     where = Link("Settings and where they come from", SOURCES)
     yield Paragraph((*_made_with(outcomes), " Every number: ", where, "."))
+
+
+def _networks(plan: Plan, outcomes: Sequence[Outcome]) -> str:
+    """Say how many networks there are per condition, by experiment."""
+    by_number: dict[int, list[str]] = {}
+    for of in outcomes:
+        cells = of.experiment.cells(plan).values()
+        for seeds in sorted({cell.configuration.seeds for cell in cells}):
+            by_number.setdefault(seeds, []).append(of.experiment.name)
+    return (
+        "; ".join(
+            f"{', '.join(names)}: {seeds} networks per condition"
+            for seeds, names in by_number.items()
+        )
+        + "."
+    )
+
+
+def _episodes(plan: Plan, outcomes: Sequence[Outcome]) -> str:
+    """Say how many test episodes judge the criterion, and where others are counted."""
+    judged = {
+        f"{cell.configuration.test_episodes} on {cell.setting}"
+        for of in outcomes
+        for cell in of.experiment.cells(plan).values()
+        if cell.setting is not None
+    }
+    others = [
+        of.experiment.name
+        for of in outcomes
+        if any(cell.setting is None for cell in of.experiment.cells(plan).values())
+    ]
+    text = ", ".join(sorted(judged))
+    if others:
+        own = f"{', '.join(others)} have numbers of their own, see there"
+        text = f"{text} ({own})" if text else own
+    return text
 
 
 def _made_with(outcomes: Sequence[Outcome]) -> list[str]:

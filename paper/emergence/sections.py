@@ -98,7 +98,8 @@ def what_emergence_is(outcomes: Sequence[Outcome]) -> Iterator[Block]:
             f"its AI is above {mark.adapted:g}, and the lower end of its 95 % interval "
             "over episodes above the AI of a player that remembers one trial;",
             f"in the last {LATE_SHARE:.0%} of the trials it has come more than "
-            f"{mark.late:g} of the way from chance to the ideal observer;",
+            f"{mark.late:g} of the way from chance to the ideal observer (both marks "
+            "are half way from that player to the ideal, where that is more);",
             f"on the first trial it is within {mark.near_chance:g} of chance: nothing "
             "is known yet that only learning could tell;",
             f"and it is within {mark.near_chance:g} of chance again on the trial after "
@@ -139,13 +140,10 @@ def section(of: Outcome, picture: str | None) -> Iterator[Block]:
         first: Text = (Strong(f"Figure {name}. "), caption[0])
         yield Picture(picture, told, (first, *caption[1:]))
     yield Heading(3, "Criterion")
-    yield Paragraph(
-        (
-            "Emerged: as defined under ",
-            Link("What counts as emergence", EMERGED),
-            ". The claims pass if:",
-        )
-    )
+    if "emerged" in of.results:
+        where = Link("What counts as emergence", EMERGED)
+        yield Paragraph(("Emerged: as defined under ", where, "."))
+    yield Paragraph("The claims pass if:")
     yield Listing(tuple(_marks(of.claims)))
     yield Heading(3, "Every seed")
     yield from by_seed(of.results)

@@ -8,7 +8,8 @@ from pathlib import Path
 import xarray as xr
 
 from pfc_metarl.configuration import Configuration
-from pfc_metarl.emergence.criterion import measure
+from pfc_metarl.emergence.criterion import Criterion, judged, measure
+from pfc_metarl.emergence.levels import levels
 from pfc_metarl.emergence.setting import SETTINGS
 from pfc_metarl.errors import InputError
 from pfc_metarl.netcdf import save_dataset
@@ -22,6 +23,7 @@ from pfc_metarl.simulation import (
     train_here,
     trained,
 )
+from pfc_metarl.tasks.observers import IDEAL
 from pfc_metarl.training import Progress
 
 MEASURED = "emergence.nc"
@@ -132,7 +134,7 @@ def measured(cell: Cell, root: Path) -> xr.Dataset:
     xarray.Dataset
         Of :func:`pfc_metarl.emergence.criterion.measure`, and (seed,)
         ``competent_at``, updates until it was first competent (-1: never), and
-        ``diverged_at``.
+        ``diverged_at``. Where training diverged, nothing has emerged.
 
     Raises
     ------
@@ -143,8 +145,13 @@ def measured(cell: Cell, root: Path) -> xr.Dataset:
     """
     found = _results(cell, root, TRAINING, MEASURED)
     result = xr.load_dataset(found / MEASURED, engine="h5netcdf")
+    names = (IDEAL, str(result.attrs["one_trial"]))
+    task, n_episodes = cell.configuration.tested_on, int(result.attrs["n_episodes"])
+    # Judged when it is read: the criterion may have changed since it was measured.
+    result = judged(result, levels(task, n_episodes, names), Criterion())
     training = xr.load_dataset(found / TRAINING, engine="h5netcdf")
-    return result.assign(training[["competent_at", "diverged_at"]])
+    result = result.assign(training[["competent_at", "diverged_at"]])
+    return result.assign(emerged=result.emerged & (result.diverged_at < 0))
 
 
 def _results(cell: Cell, root: Path, *needed: str) -> Results:

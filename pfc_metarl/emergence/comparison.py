@@ -27,6 +27,7 @@ KEPT = (
     "after_reset",
     "slope",
     "reward",
+    "regret",
     "emerged",
     "competent_at",
     "diverged_at",
@@ -62,14 +63,15 @@ class Comparison(Experiment):
         xarray.Dataset
             What :func:`pfc_metarl.emergence.cell.measured` tells, with the dimensions
             (setting, condition) in front; NaN for conditions that a setting does not
-            have. ``episodes_to_competence``: training episodes until a seed was first
-            competent, NaN: never; ``episodes``: all it was trained for;
-            ``ideal_accuracy``, ``one_trial_index`` by setting.
+            have. ``regret`` of an episode, in rewards; ``episodes_to_competence``:
+            training episodes until a seed was first competent, NaN: never;
+            ``episodes``: all it was trained for; ``ideal_accuracy`` and
+            ``one_trial_index`` by setting.
         """
         by_cell: dict[tuple[str, str], xr.Dataset] = {}
         for (setting, condition), cell in self.cells(plan).items():
             learning = cell.configuration.learning
-            found = runs.measured(cell)
+            found = with_regret(runs.measured(cell), setting)
             at = found.competent_at
             found["episodes_to_competence"] = at.where(at >= 0) * learning.batch
             found["episodes"] = xr.full_like(at, learning.batch * learning.updates)
@@ -81,8 +83,15 @@ class Comparison(Experiment):
                     configuration.network, configuration.task, range(plan.seeds)
                 )
                 one_trial = SETTINGS[setting].one_trial
-                by_cell[setting, condition] = measure(configuration, network, one_trial)
+                found = measure(configuration, network, one_trial)
+                by_cell[setting, condition] = with_regret(found, setting)
         return side_by_side(by_cell)
+
+
+def with_regret(measured: xr.Dataset, setting: str) -> xr.Dataset:
+    """Add the expected ``regret`` of a test episode, (seed,), in rewards."""
+    lost = (1 - measured.p_correct).sum("trial", skipna=False)
+    return measured.assign(regret=SETTINGS[setting].stake * lost)
 
 
 def side_by_side(by_cell: Mapping[tuple[str, str], xr.Dataset]) -> xr.Dataset:
@@ -129,11 +138,20 @@ def in_words(results: xr.Dataset, setting: str, condition: str) -> str:
     seeds = results.adaptation_index.sel(setting=setting, condition=condition)
     found = mean(seeds.dropna("seed").values)
     numbers = [_two_places(x) for x in (*found, float(seeds.min()), float(seeds.max()))]
+    regret = ""
+    if "regret" in results:
+        lost = results.regret.sel(setting=setting, condition=condition)
+        regret = f", regret {_two_places(float(lost.mean()))}"
     return (
         f"{condition}: {int(np.nansum(emerged))}/{emerged.size} emerged "
         f"[{share.low:.2f}, {share.high:.2f}], AI {numbers[0]} "
-        f"[{numbers[1]}, {numbers[2]}], seeds {numbers[3]} to {numbers[4]}"
+        f"[{numbers[1]}, {numbers[2]}], seeds {numbers[3]} to {numbers[4]}{regret}"
     )
+
+
+def _n_diverged(results: xr.Dataset, setting: str, condition: str) -> int:
+    at = results.diverged_at.sel(setting=setting, condition=condition)
+    return int((at >= 0).sum())
 
 
 def _two_places(value: float) -> str:
@@ -169,6 +187,10 @@ def removal(
         verdict, on = "not shown", "nothing emerges in the intact system either"
     elif n_intact < n:
         verdict, on = "depends", f"the intact system emerges in {n_intact} of {n} seeds"
+    elif "diverged_at" in results and (
+        diverged := _n_diverged(results, setting, condition)
+    ):
+        verdict, on = "depends", f"training diverged in {diverged} of {n} seeds"
     elif not within.all():
         verdict, on = (
             "depends",

@@ -31,6 +31,8 @@ class Criterion:
        above the index of a player that remembers one trial.
     2. In the last fifth of the trials (20 of 100) more than ``late`` of the way from
        chance to the ideal observer (on the bandit of 0.25/0.75: P(correct) > 0.90).
+       Where that player comes far, both marks are half way from it to the ideal: on
+       the two-step task it has an index of 0.87, and 0.8 would ask for nothing.
     3. Chance on the first trial: nothing is known yet that only learning could tell.
     4. Chance again on the trial after the memory is put back into its initial state in
        the middle of the episode: what was learned is in the activity.
@@ -134,10 +136,11 @@ def judged(measured: xr.Dataset, scale: xr.Dataset, criterion: Criterion) -> xr.
         slope=slope,
     )
     one_index = float(adaptation_index(one.mean(), ideal_accuracy))
+    one_late = float(adaptation_index(one.isel(trial=last).mean(), ideal_late))
     result["emerged"] = (
-        (result.adaptation_index > criterion.adapted)
+        (result.adaptation_index > max(criterion.adapted, (1 + one_index) / 2))
         & (result.low > one_index)
-        & (result.late_index > criterion.late)
+        & (result.late_index > max(criterion.late, (1 + one_late) / 2))
         & (abs(result["first"] - CHANCE) <= criterion.near_chance)
         & (abs(result.after_reset - CHANCE) <= criterion.near_chance)
     )

@@ -19,6 +19,10 @@ ADAPTED = 0.8
 class Setting:
     """A task on which emergence is tested.
 
+    The test task has two options of which one is good (``good_choice``), and an ideal
+    observer. The number of updates, of validation and of test episodes, and how often
+    competence is looked for, are guesses: compromises of precision with speed.
+
     Parameters
     ----------
     task
@@ -27,6 +31,9 @@ class Setting:
         The problems for testing and validation, the same for every condition.
     learning
         The outer algorithm, for an LSTM.
+    stake
+        Reward that the good choice pays more than the other, on average, in every
+        problem of the test; NaN: not the same everywhere, then no regret is told.
     one_trial
         The player of the test task that remembers one trial and no more.
     competent
@@ -40,6 +47,7 @@ class Setting:
     task: Task
     test_task: Task
     learning: LearningSettings
+    stake: float
     one_trial: str
     competent: float = ADAPTED
     units: int = 48  # Wang et al. 2018 (preprint), general Methods
@@ -68,9 +76,11 @@ class Setting:
 
 SETTINGS = {
     "bandit": Setting(
-        "bandit", Bandit(), medium_bandit(), FAST_BANDIT, "win-stay-lose-shift"
+        "bandit", Bandit(), medium_bandit(), FAST_BANDIT, 0.5, "win-stay-lose-shift"
     ),
-    "two-step": Setting("two-step", TwoStep(), TwoStep(), FAST, "last trial", 0.9),
+    "two-step": Setting(
+        "two-step", TwoStep(), TwoStep(), FAST, 0.48, "last trial", 0.9
+    ),
 }
 """By name; the correlated bandit is tested on 0.25/0.75 (Wang et al. 2018, Fig. 1)."""
 

@@ -78,6 +78,17 @@ def test_whoever_misses_a_mark_does_not(changed: dict[str, float], what: str) ->
     assert not emerged(**changed), what
 
 
+def test_where_one_trial_is_nearly_enough_more_is_asked() -> None:
+    """One trial's memory at 0.9 of the way asks for 0.95."""
+    curve = 0.5 + 0.9 * (learned_curve(1.0) - 0.5)
+    easy = SCALE.copy()
+    easy["p_correct"] = (("player", "trial"), [learned_curve(1.0), curve])
+    found = judged(measured(late=0.96), easy, Criterion())
+    assert (found.adaptation_index > 0.9).all()
+    assert not found.emerged
+    assert judged(measured(), easy, Criterion()).emerged
+
+
 def test_the_adaptation_index_is_0_at_chance_and_1_at_the_ideal_observer() -> None:
     index = adaptation_index(xr.DataArray([0.5, 0.98, 0.74]), 0.98)
     assert index.values == pytest.approx([0, 1, 0.5])

@@ -419,7 +419,8 @@ def test_the_scale_is_that_of_the_results() -> None:
 def test_what_a_condition_changes_is_found_by_comparing() -> None:
     intact = SETTINGS["bandit"].configuration(2)
     assert differences(intact, intact) == []
-    short = EXPERIMENTS["E2"].cells(PLAN)["bandit", "memory of 2 trials"].configuration
+    cell = EXPERIMENTS["E2"].cells(PLAN)["bandit", "reset every 2 trials"]
+    short = cell.configuration
     assert differences(intact, short) == ["horizon 2 (instead of None)"]
     other = replace(intact, task=Bandit(trials=7))
     assert differences(intact, other) == ["trials 7 (instead of 100)"]

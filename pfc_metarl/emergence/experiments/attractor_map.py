@@ -78,6 +78,8 @@ class AttractorMap(Experiment):
     attractor is where training ends, not what it passes. When a seed is first competent
     on validation episodes is noted on the way. A seed whose training diverged counts as
     one in which nothing emerged; a cell that failed or was not run does not count.
+    Networks are counted as if they were independent, but all cells share their few
+    seeds: intervals are somewhat too narrow. Every memory has the LSTM's settings.
 
     Lifetime and task spread are two of the three things that decide, in Lange &
     Sprekeler (2022, AAAI; arXiv 2010.04466), whether an agent learns to learn. There it
@@ -248,7 +250,7 @@ def _counts(results: xr.Dataset) -> tuple[int, int]:
 def _in_words(results: xr.Dataset) -> str:
     k, n = _counts(results)
     found = share(results)
-    return f"{k} of {n} seeds [{found.low:.2f}, {found.high:.2f}]"
+    return f"{k} of {n} networks [{found.low:.2f}, {found.high:.2f}]"
 
 
 def _cells_in_words(results: xr.Dataset) -> str:
@@ -349,7 +351,7 @@ def _everywhere(results: xr.Dataset) -> Claim:
     factors = dict.fromkeys(
         in_words(factor)
         for name in results.slice.values
-        for factor, *_ in breaks(results, str(name)).at
+        for factor, *_ in breaks(of, str(name)).at
     )
     verdict = _verdict(of)
     on = [*factors] or [f"cells left out ({_left_out(of)})"]

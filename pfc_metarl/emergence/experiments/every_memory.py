@@ -45,7 +45,11 @@ FEWEST_UNITS = 3
 
 
 class EveryMemory(Comparison):
-    """The same problems and episodes for every memory, at matched parameters."""
+    """The same distribution of problems for every memory, at matched parameters.
+
+    Some memories learn with settings of their own, or for longer; see ``LEARNING``. E10
+    shows them with the LSTM's.
+    """
 
     name = "E6"
     title = "Any memory will do"

@@ -126,7 +126,7 @@ class InnerRate(Experiment):
                 "of the last outcome agree in every seed",
                 "shown" if shown else "not shown",
                 ""
-                if p < 0.01
+                if 2 / 2**n < 0.01
                 else f"with {n} seeds the sign test cannot be below {2 / 2**n:.2g}",
             ),
             Claim(

@@ -20,7 +20,13 @@ def delayed(trials: int) -> str:
 
 
 class InputsNeeded(Comparison):
-    """Mask reward, action or both; delay the reward. Learning still gets every RPE."""
+    """Mask reward, action or both; delay the reward. Learning still gets every RPE.
+
+    On the two-step task the ideal observer needs no action: the second-step state and
+    the reward tell the block, whatever led there. That a learner emerges there without
+    its actions is no argument against Wang et al. 2018. Rewards replaced by RPEs are
+    not among the conditions.
+    """
 
     name = "E5"
     title = "Reward and action inputs are necessary"
@@ -60,7 +66,9 @@ class InputsNeeded(Comparison):
                     "shown"
                     if min(some) == results.sizes["seed"]
                     else ("depends" if any(some) else "not shown"),
-                    "on the delay" if any(some) else "",
+                    "on the delay"
+                    if any(some) and min(some) < results.sizes["seed"]
+                    else "",
                 )
             )
         return rows

@@ -283,8 +283,9 @@ def _learner(results: xr.Dataset, parts: list[Claim], carried: Claim) -> Claim:
         "bandit: a learned learner: weights frozen, choices come to fit each problem "
         "by what is seen in it",
         f"learns from the reward input ({estimated(results.following)} of the way to "
-        "the mirror image when it is flipped), and chooses nearly as the Bayes-optimal "
-        f"agent does (divergence {of_bayes} nats; from random choice {of_chance})",
+        "the mirror image when it is flipped), and chooses more like the Bayes-optimal "
+        f"agent than at random (divergence {of_bayes} nats; from random choice "
+        f"{of_chance})",
         "both rows on the input, and that on choices, shown",
         "shown" if shown else "not shown",
         ""

@@ -1,15 +1,14 @@
 """The three conditions together: each present or removed, same seeds, 2 x 2 x 2."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import product
 
 import xarray as xr
 
 from pfc_metarl.configuration import Configuration
-from pfc_metarl.curriculum import Curriculum
 from pfc_metarl.emergence.comparison import Comparison, in_words
 from pfc_metarl.emergence.experiment import Claim
+from pfc_metarl.emergence.experiments.related_tasks_needed import trained_on
 from pfc_metarl.emergence.setting import with_learning, with_network
 
 ALL = "memory + shaped + related"
@@ -24,7 +23,9 @@ def called(memory: bool, shaped: bool, related: bool) -> str:
 class ThreeConditions(Comparison):
     """Memory or none; shaped by reward or left as drawn; all problems or one.
 
-    Wang et al. 2018 claim that the three suffice; E2 to E4 remove one at a time.
+    Wang et al. 2018 claim that the three suffice; E2 to E4 remove one at a time, and
+    say what each removal leaves: without memory a network still sees the last trial's
+    reward, and on the two-step task its own note of it.
     """
 
     name = "2x2x2"
@@ -40,7 +41,7 @@ class ThreeConditions(Comparison):
             if not shaped:
                 system = with_learning(system, memory_learns=False)
             if not related:
-                system = replace(system, curriculum=Curriculum(problems=1))
+                system = trained_on(system, 1)
             systems[called(memory, shaped, related)] = system
         return systems
 
