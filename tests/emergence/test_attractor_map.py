@@ -257,7 +257,7 @@ def test_cells_that_failed_or_were_not_run_are_told_apart_and_not_counted(
         partly_run.root / of.cells(PLAN)["bandit", "discount 0.0"].name
     ).exists()
     first, second, _ = of.claims(results)
-    assert "0 of 8 seeds [0.00, 0.32]" in first.statistic
+    assert "0 of 8 networks [0.00, 0.32]" in first.statistic
     assert "none in 2 (left out: 1 failed, 1 not run)" in second.statistic
     assert first.verdict == "not shown"
     saved = partly_run.root / "results.nc"
@@ -339,15 +339,15 @@ def rows(results: xr.Dataset) -> dict[str, Claim]:
 def test_if_all_emerge_the_attractor_is_shown() -> None:
     found = rows(made_up(with_memory))
     assert found["map"].verdict == found["again"].verdict == "shown"
-    assert "404 of 404 seeds [0.99, 1.00]" in found["map"].statistic
-    assert "without memory 0 of 20 seeds" in found["map"].statistic
+    assert "404 of 404 networks [0.99, 1.00]" in found["map"].statistic
+    assert "without memory 0 of 20 networks" in found["map"].statistic
     assert found["lifetime x task spread"].verdict == "shown"
     assert found["memory x discount"].verdict == "depends"
     assert found["memory x discount"].on == (
-        "breaks at memory none (0/20); elsewhere 80 of 80 seeds [0.95, 1.00]"
+        "breaks at memory none (0/20); elsewhere 80 of 80 networks [0.95, 1.00]"
     )
     few = found["optimiser x learning rate"]
-    assert "48 of 48 seeds [0.93, 1.00]" in few.statistic
+    assert "48 of 48 networks [0.93, 1.00]" in few.statistic
     assert few.verdict == "shown"
 
 
@@ -366,7 +366,7 @@ def test_what_is_not_run_cannot_be_shown() -> None:
     results["emerged"][7] = np.nan
     results["state"][7] = "not run"
     first, row, _ = AttractorMap().claims(results)
-    assert "140 of 140 seeds" in first.statistic
+    assert "140 of 140 networks" in first.statistic
     assert first.verdict == row.verdict == "depends"
     assert first.on == "on cells left out (1 not run); see the slices"
 
@@ -383,11 +383,11 @@ def test_it_breaks_at_the_levels_that_are_to_blame() -> None:
     results = made_up(near_sighted)
     found = rows(results)
     assert found["map"].verdict == "depends"
-    assert found["map"].on == "on memory, discount; see the slices"
+    assert found["map"].on == "on discount; see the slices"
     row = found["memory x discount"]
     assert row.on == (
         "breaks at memory none (0/20); discount 0.95 (0/16), 0.9 (4/16), 0.8 (12/16); "
-        "elsewhere 32 of 32 seeds [0.89, 1.00]"
+        "elsewhere 32 of 32 networks [0.89, 1.00]"
     )
     assert found["lifetime x task spread"].on == ""
     parts = breaks(results, "memory x discount")
@@ -407,7 +407,7 @@ def test_where_it_emerges_is_chosen_with_other_seeds_than_it_is_judged_with() ->
     region = results.p_emerged.values >= 0.75  # of the made-up seeds the first emerge
     assert int(chosen) == region.sum()
     later = results.emerged.isel(seed=slice(2, None), condition=region)
-    assert f"of the other seeds {int(later.sum())} of {later.size} seeds" in others
+    assert f"of the other seeds {int(later.sum())} of {later.size} networks" in others
 
 
 def test_competent_seeds_that_do_not_meet_the_criterion_are_named() -> None:

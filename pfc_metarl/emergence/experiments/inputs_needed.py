@@ -24,8 +24,9 @@ class InputsNeeded(Comparison):
 
     On the two-step task the ideal observer needs no action: the second-step state and
     the reward tell the block, whatever led there. That a learner emerges there without
-    its actions is no argument against Wang et al. 2018. Rewards replaced by RPEs are
-    not among the conditions.
+    its actions is no argument against Wang et al. 2018. On the bandit, too, a network
+    that comes to choose almost without chance knows what it chose. Rewards replaced by
+    RPEs are not among the conditions.
     """
 
     name = "E5"
