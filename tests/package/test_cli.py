@@ -233,6 +233,7 @@ def test_experiments_are_run_together_and_reported(
         "plan": plan,
         "root": tmp_path,
         "command": f"pfc-metarl {' '.join(argv)}",
+        "again": False,
     }
 
 

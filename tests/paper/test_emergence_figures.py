@@ -1,6 +1,5 @@
 """The figures of the card show every seed, whatever became of it."""
 
-from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -19,7 +18,6 @@ from numpy.typing import NDArray
 from pfc_metarl.analysis import regret as regret_of_table
 from pfc_metarl.emergence.levels import correct
 from pfc_metarl.emergence.setting import SETTINGS
-from pfc_metarl.errors import InputError
 from pfc_metarl.paper.emergence import regret, related_tasks_needed
 from pfc_metarl.paper.emergence.captions import measured, number
 from pfc_metarl.paper.emergence.figures import CAPTIONS, FIGURES
@@ -28,6 +26,7 @@ from pfc_metarl.recording import behaviour
 from pfc_metarl.seeds import generator
 from pfc_metarl.tasks.bandit import Bandit
 from pfc_metarl.tasks.observers import players
+from pfc_metarl.tasks.two_step import TwoStep
 
 CASES: dict[str, dict[str, Any]] = {
     "a seed diverged": {"diverged": (1,)},
@@ -141,14 +140,15 @@ def test_the_stake_is_what_a_good_choice_pays_more(setting: str) -> None:
     assert found == pytest.approx(paid, abs=0.01)
 
 
-def test_a_stake_that_differs_between_problems_has_no_regret(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    of = results("E1").sel(setting="bandit")
-    varied = replace(SETTINGS["bandit"], test_task=Bandit())
-    monkeypatch.setitem(SETTINGS, "bandit", varied)
-    with pytest.raises(InputError, match="stake of Bandit"):
-        regret.stake(of)
+def test_stakes_are_those_of_the_test_tasks() -> None:
+    bandit, two_step = (SETTINGS[name].test_task for name in ("bandit", "two-step"))
+    assert isinstance(bandit, Bandit)
+    assert isinstance(two_step, TwoStep)
+    for high, low in map(sorted, bandit.problems):
+        assert SETTINGS["bandit"].stake == pytest.approx(abs(high - low))
+    for high, low in two_step.blocks:
+        gap = (2 * two_step.p_common - 1) * abs(high - low)
+        assert SETTINGS["two-step"].stake == pytest.approx(gap)
 
 
 def test_regret_of_chance_is_half_of_every_stake() -> None:
