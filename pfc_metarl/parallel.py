@@ -228,7 +228,7 @@ def _done(piece: Piece, connection: Connection) -> Ended | Failed:
         raise  # the parent is gone: the last checkpoint stands
     except InputError as error:
         return Failed(str(error))
-    except Exception as error:
+    except Exception as error:  # told to the parent, which decides what to do
         first = str(error).partition("\n")[0]
         trace = "".join(traceback.format_exception(error))
         return Failed(f"{type(error).__name__}: {first}", trace)

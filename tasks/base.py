@@ -128,8 +128,9 @@ class Task(ABC):
     def draw_problems(self, n: int, generator: torch.Generator) -> Tape:
         """Draw only what makes ``n`` problems differ, the latents of their trials.
 
-        Tasks whose problems can be drawn apart from their outcomes have this and
-        :meth:`draw_outcomes`: then training may be confined to a few problems.
+        Tensors are (trial, n, ...). Tasks whose problems can be drawn apart from their
+        outcomes have this and :meth:`draw_outcomes`: then training may be confined to a
+        few problems.
 
         Raises
         ------
@@ -142,8 +143,19 @@ class Task(ABC):
         )
 
     def draw_outcomes(self, problems: Tape, generator: torch.Generator) -> Tape:
-        """Draw the chance events of episodes with given problems, one per episode."""
-        raise NotImplementedError
+        """Draw the chance events of episodes with given problems, one per episode.
+
+        Returns the whole tape, as :meth:`draw` does.
+
+        Raises
+        ------
+        InputError
+            When the task has none.
+        """
+        raise InputError(
+            f"{type(self).__name__} does not draw outcomes for given problems; "
+            "expected a task with draw_outcomes beside draw_problems, such as Bandit"
+        )
 
     @abstractmethod
     def begin(self, tape: Tape) -> Episodes:

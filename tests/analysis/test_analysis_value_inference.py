@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from pfc_metarl.analysis import value_inference
 from pfc_metarl.analysis.value_inference import PAYS, WHEN
@@ -15,7 +16,9 @@ def column(values: list[float]) -> np.ndarray:
     return np.array(values, dtype=float)[:, None, None]
 
 
-def of(values: list[float], target: list[int] = SIDES, valid: bool = True):  # type: ignore[no-untyped-def]
+def of(
+    values: list[float], target: list[int] = SIDES, valid: bool = True
+) -> xr.Dataset:
     return value_inference(
         column(target).astype(int),
         column(PAYING).astype(int),
@@ -50,7 +53,9 @@ def test_a_reversal_that_is_reversed_at_once_does_not_count() -> None:
     assert int(found.n.sum()) == 0
 
 
-def by_loops(target, paying, valid, values):  # type: ignore[no-untyped-def]
+def by_loops(
+    target: np.ndarray, paying: np.ndarray, valid: np.ndarray, values: np.ndarray
+) -> dict[tuple[int, str, str], list[float]]:
     """Lists of values by (subject, when, pays)."""
     lists: dict[tuple[int, str, str], list[float]] = {}
     for subject in range(target.shape[1]):

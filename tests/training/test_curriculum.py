@@ -167,3 +167,12 @@ def test_a_competent_seed_may_stay_and_it_is_noted_when_it_was_first() -> None:
 def test_a_test_task_of_another_size_is_refused() -> None:
     with pytest.raises(InputError, match="test_task has 3 observations and 2 actions"):
         replace(preset("fast", "bandit", 2), test_task=TwoStep())
+
+
+def test_a_task_with_problems_but_no_outcomes_is_refused_in_one_line() -> None:
+    class Half(Bandit):
+        draw_outcomes = Task.draw_outcomes
+
+    with pytest.raises(InputError, match="Half does not draw outcomes") as error:
+        Curriculum(problems=2).draw(Half(), 3, 0, generator(0, "training"))
+    assert "\n" not in str(error.value)
